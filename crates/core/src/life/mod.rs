@@ -1,0 +1,1 @@
+//! Leader for life: rules F1 to F11.
