@@ -42,7 +42,7 @@ func apiServerArguments(opts *options, keys *pki.Files, port int) []string {
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", port),
 		"--permit-port-sharing=true", // beside our reservation
-		"--etcd-servers=" + etcdEndpoint,
+		"--etcd-servers=unix://" + etcdClientSocket,
 		"--tls-cert-file=" + keys.ServerCert,
 		"--tls-private-key-file=" + keys.ServerKey,
 		"--client-ca-file=" + keys.CA,
@@ -55,6 +55,8 @@ func apiServerArguments(opts *options, keys *pki.Files, port int) []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		// Loopback is no valid endpoint of the Service `kubernetes`.
 		"--endpoint-reconciler-type=none",
+		// Without it, a server asked to end waits a minute for watches to end by themselves.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--profiling=false",
 		fmt.Sprintf("--v=%d", opts.verbosity),
 	}

@@ -52,10 +52,10 @@ type child struct {
 	state  string
 }
 
-// start runs `name args...` of this very program in dir, its output appended
-// to dir/name.log.
-func (s *spawner) start(dir, name string, args []string) (*child, error) {
-	logPath := filepath.Join(dir, name+".log")
+// start runs `name args...` of this very program, its output appended to
+// logDir/name.log.
+func (s *spawner) start(logDir, name string, args []string) (*child, error) {
+	logPath := filepath.Join(logDir, name+".log")
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
@@ -64,7 +64,6 @@ func (s *spawner) start(dir, name string, args []string) (*child, error) {
 
 	// The link leads to this program even after its file has been replaced.
 	cmd := exec.Command("/proc/self/exe", append([]string{name}, args...)...)
-	cmd.Dir = dir
 	cmd.Stdout = logFile
 	cmd.Stderr = logFile
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -49,7 +49,7 @@ func (p *plane) start(ctx context.Context) error {
 	if err := p.prepare(); err != nil {
 		return err
 	}
-	etcd, err := startEtcd(ctx, p.opts.dir, p.opts.fsync)
+	etcd, err := startEtcd(ctx, filepath.Join(p.opts.dir, "etcd.log"), p.opts.fsync)
 	if err != nil {
 		return err
 	}
@@ -191,9 +191,13 @@ func (p *plane) prepare() error {
 		return err
 	}
 	p.ours = true
-	// For the relative path of etcd's socket.
-	if err := os.Chdir(p.opts.dir); err != nil {
-		return fmt.Errorf("entering %s: %w", p.opts.dir, err)
+	run := filepath.Join(p.opts.dir, "run")
+	if err := os.Mkdir(run, 0o700); err != nil {
+		return fmt.Errorf("making the folder for etcd: %w", err)
+	}
+	// The children inherit it, and with it the way to etcd's socket.
+	if err := os.Chdir(run); err != nil {
+		return fmt.Errorf("entering %s: %w", run, err)
 	}
 	pkiFolder := filepath.Join(p.opts.dir, "pki")
 	if err := os.Mkdir(pkiFolder, 0o700); err != nil {
