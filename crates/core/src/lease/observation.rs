@@ -1,0 +1,303 @@
+//! What a candidate has seen of the Lease, and how long it has to wait because of it (L2, L13).
+//!
+//! Time is counted from the moment at which something was *received*, never from what is written
+//! in it. Each former holder has a wait of its own, and a takeover needs every wait over.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    identity::Nonce,
+    time::Instant,
+    version::{ResourceVersion, Version},
+};
+
+use super::record::{Observed, Spec};
+
+/// What is known of the Lease's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing yet.
+    Unknown,
+    /// There is no Lease.
+    Absent,
+    /// There is this one.
+    Present(Observed),
+}
+
+/// What a sighting brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is older than what is known, or cannot be told from it: it starts nothing.
+    Stale,
+    /// Nothing, or only metadata.
+    Same,
+    /// Uid, spec or write annotation (or presence) are new.
+    Changed,
+}
+
+/// The memory of one process about one Lease.
+#[derive(Clone, Debug)]
+pub(super) struct Observation {
+    own_duration: Duration,
+    place: Place,
+    newest: Option<ResourceVersion>,
+    waits: Vec<Wait>,
+    foreign: Vec<(Arc<str>, Duration)>,
+    evidence: bool,
+    holder_since: Instant,
+    /// Counts sightings that changed something: an answer that began before the last of them may
+    /// be older than it.
+    epoch: u64,
+    changed_at: Instant,
+}
+
+/// How many foreign holders' durations are remembered before those that no wait needs are dropped.
+const FOREIGN_REMEMBERED: usize = 256;
+
+/// Whom a wait protects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Former {
+    /// A process that wrote with our annotation.
+    Process(Nonce),
+    /// A holder of that name, whoever wrote it.
+    Name(Arc<str>),
+    /// Somebody unknown, under a record without holder or an absence.
+    Somebody,
+}
+
+#[derive(Clone, Debug)]
+struct Wait {
+    former: Former,
+    until: Instant,
+}
+
+impl Observation {
+    pub(super) fn new(own_duration: Duration) -> Self {
+        Self {
+            own_duration,
+            place: Place::Unknown,
+            newest: None,
+            waits: Vec::new(),
+            foreign: Vec::new(),
+            evidence: false,
+            holder_since: Instant::default(),
+            epoch: 0,
+            changed_at: Instant::default(),
+        }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The newest resourceVersion seen anywhere, own writes' answers included.
+    pub(super) fn newest(&self) -> Option<&ResourceVersion> {
+        self.newest.as_ref()
+    }
+
+    /// Whether anything has shown that the Lease existed (L14).
+    pub(super) fn evidence(&self) -> bool {
+        self.evidence
+    }
+
+    pub(super) fn note_evidence(&mut self) {
+        self.evidence = true;
+    }
+
+    /// Since when the present holder has been seen.
+    pub(super) fn holder_since(&self) -> Instant {
+        self.holder_since
+    }
+
+    /// The first moment at which every wait is over; never before the last change was received.
+    pub(super) fn free_at(&self) -> Instant {
+        self.waits
+            .iter()
+            .map(|wait| wait.until)
+            .fold(self.changed_at, Instant::max)
+    }
+
+    /// Whether it cannot be told if `version` is newer than what is known.
+    pub(super) fn cannot_tell(&self, version: &ResourceVersion) -> bool {
+        self.newest
+            .as_ref()
+            .is_some_and(|newest| version.partial_cmp(newest).is_none())
+    }
+
+    /// An event of the watch. Older and duplicated ones start nothing (L2).
+    pub(super) fn watch_seen(&mut self, now: Instant, observed: Observed) -> Change {
+        if !self.is_newer(&observed.version.resource_version) {
+            return Change::Stale;
+        }
+        self.take(now, observed)
+    }
+
+    /// A removal that the watch showed.
+    pub(super) fn watch_gone(&mut self, now: Instant, version: &Version) -> Change {
+        self.evidence = true;
+        if !self.is_newer(&version.resource_version) {
+            return Change::Stale;
+        }
+        self.newest = Some(version.resource_version.clone());
+        self.take_absence(now)
+    }
+
+    /// A quorum read that began when the epoch was `began` and `newest_then` was the newest state
+    /// known. Only a read that began after it may take history back (a restore).
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        observed: Observed,
+        began: u64,
+        newest_then: Option<&ResourceVersion>,
+    ) -> Change {
+        let version = &observed.version.resource_version;
+        if self.is_newer(version) || self.is_present(version) {
+            return self.take(now, observed);
+        }
+        let raced = began != self.epoch || newest_then != self.newest.as_ref();
+        if raced {
+            Change::Stale
+        } else {
+            self.take(now, observed)
+        }
+    }
+
+    /// A quorum read that found nothing.
+    pub(super) fn read_absent(&mut self, now: Instant, began: u64) -> Change {
+        if began == self.epoch {
+            self.take_absence(now)
+        } else {
+            Change::Stale
+        }
+    }
+
+    /// The answer to a write of one's own: an observation like any other (after its validity a
+    /// former holder is an observer of its own last record too).
+    pub(super) fn written(&mut self, now: Instant, observed: Observed) -> Change {
+        if self.is_newer(&observed.version.resource_version) || self.newest.is_none() {
+            self.take(now, observed)
+        } else {
+            Change::Stale
+        }
+    }
+
+    fn is_newer(&self, version: &ResourceVersion) -> bool {
+        self.newest
+            .as_ref()
+            .is_none_or(|newest| version.newer_than(newest))
+    }
+
+    fn is_present(&self, version: &ResourceVersion) -> bool {
+        matches!(&self.place, Place::Present(o) if o.version.resource_version == *version)
+    }
+
+    fn take(&mut self, now: Instant, observed: Observed) -> Change {
+        self.evidence = true;
+        self.newest = Some(observed.version.resource_version.clone());
+        let same = matches!(&self.place, Place::Present(known) if known.says_the_same(&observed));
+        if same {
+            self.place = Place::Present(observed);
+            return Change::Same;
+        }
+        self.epoch += 1;
+        self.changed_at = now;
+        if self.present_holder() != observed.spec.holder() {
+            self.holder_since = now;
+        }
+        self.start_wait(now, &observed);
+        self.place = Place::Present(observed);
+        Change::Changed
+    }
+
+    fn take_absence(&mut self, now: Instant) -> Change {
+        if self.place == Place::Absent {
+            return Change::Same;
+        }
+        // The very first look at an empty place proves nothing about a former holder (L14).
+        if self.evidence {
+            self.wait(now, Former::Somebody, self.own_duration);
+        }
+        self.epoch += 1;
+        self.changed_at = now;
+        self.holder_since = now;
+        self.place = Place::Absent;
+        Change::Changed
+    }
+
+    fn present_holder(&self) -> Option<&Arc<str>> {
+        match &self.place {
+            Place::Present(observed) => observed.spec.holder(),
+            _ => None,
+        }
+    }
+
+    fn start_wait(&mut self, now: Instant, observed: &Observed) {
+        if let Some(releaser) = observed.released_by() {
+            // The mark waives the releaser's own wait and nobody else's (L13).
+            self.waits
+                .retain(|wait| wait.former != Former::Process(releaser.clone()));
+            return;
+        }
+        if let Some(mark) = observed.speaking_mark() {
+            let written = Duration::from_secs(mark.duration_seconds.into());
+            let former = match observed.spec.holder() {
+                Some(_) => Former::Process(mark.nonce.clone()),
+                None => Former::Somebody,
+            };
+            self.wait(now, former, written);
+            return;
+        }
+        let written = duration_of(&observed.spec);
+        match observed.spec.holder() {
+            Some(name) => {
+                let largest = self.largest(name, written);
+                self.wait(now, Former::Name(Arc::clone(name)), largest);
+            }
+            None => self.wait(now, Former::Somebody, written),
+        }
+    }
+
+    fn largest(&mut self, name: &Arc<str>, written: Duration) -> Duration {
+        match self.foreign.iter_mut().find(|(known, _)| known == name) {
+            Some((_, largest)) => {
+                *largest = (*largest).max(written);
+                *largest
+            }
+            None => {
+                self.forget_old_strangers();
+                self.foreign.push((Arc::clone(name), written));
+                written
+            }
+        }
+    }
+
+    fn forget_old_strangers(&mut self) {
+        if self.foreign.len() >= FOREIGN_REMEMBERED {
+            let waits = &self.waits;
+            self.foreign.retain(|(name, _)| {
+                waits
+                    .iter()
+                    .any(|wait| matches!(&wait.former, Former::Name(n) if n == name))
+            });
+        }
+    }
+
+    fn wait(&mut self, now: Instant, former: Former, written: Duration) {
+        let until = now.after(written.max(self.own_duration));
+        self.waits.retain(|wait| wait.until > now);
+        match self.waits.iter_mut().find(|wait| wait.former == former) {
+            Some(wait) => wait.until = wait.until.max(until),
+            None => self.waits.push(Wait { former, until }),
+        }
+    }
+}
+
+fn duration_of(spec: &Spec) -> Duration {
+    let seconds = spec.duration_seconds.unwrap_or(0);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
