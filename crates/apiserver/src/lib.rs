@@ -1,1 +1,47 @@
-//! (to be written)
+//! A small in-memory Kubernetes API server, for tests, demos and simulation.
+
+mod body;
+mod clock;
+mod crd;
+mod decode;
+mod defaults;
+mod delete;
+mod discovery;
+mod events;
+mod fault;
+mod gc;
+mod http_server;
+mod meta;
+mod patch;
+mod prepare;
+mod print;
+mod random;
+mod rbac;
+mod read;
+mod record;
+mod request;
+mod resources;
+mod reviews;
+mod schema;
+mod selector;
+mod server;
+mod service;
+mod state;
+mod status;
+mod store;
+mod strategic;
+mod structural;
+mod table;
+mod time;
+mod validate;
+mod watch;
+mod write;
+
+pub use body::{ConnectionLost, ResponseBody};
+pub use clock::{Clock, SystemClock, TokioClock};
+pub use fault::{Answer, Fault, FaultAction, FaultId};
+pub use gc::Gc;
+pub use http_server::{HttpServer, ServeError};
+pub use record::{RequestKey, Write};
+pub use server::{ADMIN, ApiServer, Builder};
+pub use service::{ApiService, Connection};
