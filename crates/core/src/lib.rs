@@ -31,6 +31,7 @@
 //!
 //! A reading of the clock that is older than an earlier one is taken as that earlier one.
 
+pub mod always;
 pub mod elector;
 pub mod identity;
 pub mod lease;

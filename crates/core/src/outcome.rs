@@ -24,8 +24,13 @@ pub enum Outcome<T> {
 impl<T> Outcome<T> {
     /// The same outcome with another content.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U> {
+        self.and_then(|value| Outcome::Done(f(value)))
+    }
+
+    /// What `f` makes of the content; every other outcome stays as it is.
+    pub fn and_then<U>(self, f: impl FnOnce(T) -> Outcome<U>) -> Outcome<U> {
         match self {
-            Self::Done(value) => Outcome::Done(f(value)),
+            Self::Done(value) => f(value),
             Self::NotFound(text) => Outcome::NotFound(text),
             Self::AlreadyExists => Outcome::AlreadyExists,
             Self::Conflict => Outcome::Conflict,

@@ -1,0 +1,494 @@
+//! From a lock's name to a running election.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+use tenure_core::{
+    Elector, Identity, LeaseTiming, LifeTiming, Nonce, TimingError,
+    lease::{LeaseConfig, LeaseElector},
+    timing::LeaseTimingBuilder,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{
+    client::{self, Connection},
+    clock::{self, SharedClock},
+    context_info::ContextInfo,
+    driver::{Driver, Outside, Parts, Pulse},
+    election::{HOLDERS_KEPT, Handles, LeaderElection},
+    error::{ElectionError, SettingsError},
+    lock::{
+        Lock,
+        lease::LeaseLock,
+        lease_json::{Extras, WRITE_ANNOTATION},
+    },
+    names,
+    telling::Telling,
+};
+
+/// What an election is made of. Nothing has to be set to be safe.
+#[derive(Clone, Debug)]
+#[must_use = "an election begins with `build` or `in_cluster`"]
+pub struct Builder {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) timing: LeaseTimingBuilder,
+    pub(crate) life: LifeTiming,
+    pub(crate) release: bool,
+    pub(crate) release_on_drop: bool,
+    pub(crate) identity: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) annotations: Vec<(String, String)>,
+    pub(crate) wait_when_absent: bool,
+    pub(crate) dedicated_thread: bool,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) clock: SharedClock,
+    pub(crate) seed: Option<u64>,
+    set: Vec<(&'static str, Option<Kind>)>,
+}
+
+/// A kind of lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A `Lease` that is renewed.
+    Lease,
+    /// A `ConfigMap` that its owner Pod keeps for life.
+    ConfigMap,
+    /// A `LeaderLock` that its owner Pod keeps for life.
+    LeaderLock,
+}
+
+impl LeaderElection {
+    /// Election by a `Lease` that the leader renews: a dead leader is replaced when its lease has
+    /// run out, and no Pod is needed. The usual choice.
+    pub fn lease_lock(name: impl Into<String>) -> Builder {
+        Builder::new(Kind::Lease, name.into())
+    }
+
+    /// Leader for life on a `ConfigMap`: it leads until its Pod is gone and the garbage collector
+    /// has removed the lock (or until it gives it up). Needs a Pod.
+    pub fn config_map_lock(name: impl Into<String>) -> Builder {
+        Builder::new(Kind::ConfigMap, name.into())
+    }
+
+    /// Leader for life on the custom resource `LeaderLock` (see [`crd`](crate::crd)). Needs a Pod.
+    pub fn leader_lock(name: impl Into<String>) -> Builder {
+        Builder::new(Kind::LeaderLock, name.into())
+    }
+}
+
+impl Builder {
+    fn new(kind: Kind, name: String) -> Self {
+        Self {
+            kind,
+            name,
+            namespace: None,
+            timing: LeaseTiming::builder(),
+            life: LifeTiming::default(),
+            release: true,
+            release_on_drop: false,
+            identity: None,
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            wait_when_absent: false,
+            dedicated_thread: false,
+            connection: None,
+            clock: clock::system_clock(),
+            seed: None,
+            set: Vec::new(),
+        }
+    }
+
+    fn only(mut self, kind: Option<Kind>, what: &'static str) -> Self {
+        self.set.push((what, kind));
+        self
+    }
+
+    /// The namespace of the lock. Default: the context's. For leader for life it must be the own
+    /// Pod's, since an owner and what it owns share one.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// D: how long others wait after the last sign of life. Whole seconds, 1 s to 2^31 - 1 s;
+    /// rounded up. Default 15 s. Lease only.
+    pub fn lease_duration(mut self, duration: Duration) -> Self {
+        self.timing = self.timing.lease_duration(duration);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// H: how long a successful renewal is trusted. Less than D by the margin of rule L3. Default:
+    /// two thirds of D. Lease only.
+    pub fn renew_deadline(mut self, duration: Duration) -> Self {
+        self.timing = self.timing.renew_deadline(duration);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// R: the pause between renewals. Default: a fifth of H. Lease only.
+    pub fn retry_period(mut self, duration: Duration) -> Self {
+        self.timing = self.timing.retry_period(duration);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// C: how long one call to the API server may take. Default: a quarter of what R leaves of H,
+    /// 2 s with the default timings; 10 s for leader for life.
+    pub fn call_limit(mut self, duration: Duration) -> Self {
+        self.timing = self.timing.call_limit(duration);
+        self.life.call_limit = duration;
+        self
+    }
+
+    /// G: how long the work may take to end once it was told. Default: three eighths of what R
+    /// leaves of H, 3 s with the default timings; 10 s for leader for life.
+    pub fn grace(mut self, duration: Duration) -> Self {
+        self.timing = self.timing.grace(duration);
+        self.life.grace = duration;
+        self
+    }
+
+    /// rho: how wrong clocks' rates may be, 0 to 0.5. Default 0.05. Lease only.
+    pub fn clock_error(mut self, rho: f64) -> Self {
+        self.timing = self.timing.clock_error(rho);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// The pauses between tries: the first, doubled up to the longest. Default 1 s to 30 s. Leader
+    /// for life only; a watch wakes a waiter without any pause.
+    pub fn retry(mut self, first: Duration, most: Duration) -> Self {
+        self.life.retry_first = first;
+        self.life.retry_most = most;
+        self.only(None, LIFE_ONLY)
+    }
+
+    /// Whether the lock is deleted when leadership is given up, rather than left to the garbage
+    /// collector. Default true. Leader for life only.
+    pub fn delete_lock_on_release(mut self, delete: bool) -> Self {
+        self.release = delete;
+        self.only(None, LIFE_ONLY)
+    }
+
+    /// Whether the Lease is freed when leadership is given up, rather than left to run out.
+    /// Default true. Lease only.
+    pub fn release(mut self, release: bool) -> Self {
+        self.release = release;
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// Whether dropping a [`Leadership`](crate::Leadership) gives the lock up. Default false.
+    ///
+    /// **Danger**: a drop cannot know whether the work has ended. If anything that was started
+    /// under the leadership still runs (a spawned task, a thread, a request under way), it works
+    /// beside the next leader. Turn it on only where nothing outlives the value.
+    pub fn release_on_drop(mut self, release: bool) -> Self {
+        self.release_on_drop = release;
+        self
+    }
+
+    /// A fixed identity (rule L8). Default: unique for each start of a process,
+    /// `<pod name>_<pod uid>_<nonce>`. Lease only.
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = Some(identity.into());
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// A label to be put on the lock.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((key.into(), value.into()));
+        self
+    }
+
+    /// An annotation to be put on the lock.
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.push((key.into(), value.into()));
+        self
+    }
+
+    /// Never create a Lease with oneself as its holder, even without any sign that there was one:
+    /// create it free and wait one lease duration (rule L14, the strict way). It closes the case
+    /// in which a held Lease is deleted and a candidate that never saw it comes next. Default
+    /// false. Lease only.
+    pub fn wait_when_absent(mut self, wait: bool) -> Self {
+        self.wait_when_absent = wait;
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// Run the election on a thread and a connection of its own, so that a starved runtime cannot
+    /// keep it from renewing. `is_leading` is right in any case.
+    pub fn dedicated_thread(mut self) -> Self {
+        self.dedicated_thread = true;
+        self
+    }
+
+    /// Share a connection with other elections instead of opening one.
+    pub fn connection(mut self, connection: &Connection) -> Self {
+        self.connection = Some(connection.clone());
+        self
+    }
+
+    /// Another clock than the machine's, for tests.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where the spread of contenders comes from, for tests that must be repeatable. The nonce
+    /// follows from it too, so two candidates must never share one.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Find configuration and context where this process runs (see
+    /// [`ContextInfo::discover`]), and begin.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and [`ElectionError::Config`] or [`ElectionError::Context`] if
+    /// they cannot be found.
+    pub async fn in_cluster(self) -> Result<LeaderElection, ElectionError> {
+        self.check()?;
+        let config = kube::Config::infer()
+            .await
+            .map_err(|error| ElectionError::Config(Box::new(error)))?;
+        let context = ContextInfo::discover(&config).await?;
+        self.build(config, context)
+    }
+
+    /// Begin. The election makes its own client from `config` (rule L16).
+    ///
+    /// # Errors
+    /// [`ElectionError::Settings`] for settings that make no sense, with the rule in the text;
+    /// [`ElectionError::Context`] if the context lacks what this kind of lock needs;
+    /// [`ElectionError::Kubernetes`] if no client can be made. Whether the API server answers is
+    /// not tried.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn build(
+        self,
+        config: kube::Config,
+        context: ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        self.check()?;
+        let connect = match &self.connection {
+            Some(connection) => Connect::Ready(connection.client()),
+            None => Connect::To(Box::new(config)),
+        };
+        self.begin(connect, context)
+    }
+
+    /// As [`build`](Self::build), over a client that somebody made: for servers inside the
+    /// process. A client that retries by itself breaks rule L16.
+    pub fn build_over(
+        self,
+        client: kube::Client,
+        context: ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        self.check()?;
+        self.begin(Connect::Ready(client), context)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        names::check_subdomain(&self.name)?;
+        if let Some(namespace) = &self.namespace {
+            names::check_label(namespace)?;
+        }
+        self.timing.build()?;
+        self.life.check()?;
+        if let Some(identity) = &self.identity {
+            Identity::fixed(identity)?;
+        }
+        for (what, kind) in &self.set {
+            let fits = match kind {
+                Some(kind) => *kind == self.kind,
+                None => self.kind != Kind::Lease,
+            };
+            if !fits {
+                return Err(SettingsError::NotForThisLock(what));
+            }
+        }
+        names::check_metadata(&self.labels, &self.annotations, WRITE_ANNOTATION)
+    }
+
+    fn begin(
+        self,
+        connect: Connect,
+        context: ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        match self.kind {
+            Kind::Lease => self.begin_lease(connect, &context),
+            Kind::ConfigMap | Kind::LeaderLock => unimplemented!(),
+        }
+    }
+
+    fn begin_lease(
+        self,
+        connect: Connect,
+        context: &ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        let timing = self.timing.build().map_err(SettingsError::from)?;
+        let nonce = self.nonce();
+        let identity = match &self.identity {
+            Some(fixed) => Identity::fixed(fixed),
+            None => Identity::unique(context.name_for_identity(), context.pod_uid(), &nonce),
+        }
+        .map_err(SettingsError::from)?;
+        let namespace = self.namespace_in(context)?;
+        let elector = LeaseElector::new(LeaseConfig {
+            identity: identity.clone(),
+            nonce,
+            timing,
+            wait_when_absent: self.wait_when_absent,
+            seed: self.seed.unwrap_or_else(|| rand::rng().random()),
+        });
+        let (name, extras) = (self.name.clone(), self.extras());
+        let make = {
+            let namespace = namespace.clone();
+            move |client| LeaseLock::new(client, &namespace, &name, timing.call_limit(), extras)
+        };
+        self.start(
+            connect,
+            namespace,
+            identity.as_str(),
+            timing.grace(),
+            elector,
+            make,
+        )
+    }
+
+    pub(crate) fn start<L, M>(
+        self,
+        connect: Connect,
+        namespace: String,
+        identity: &str,
+        grace: Duration,
+        elector: L::Elector,
+        make: M,
+    ) -> Result<LeaderElection, ElectionError>
+    where
+        L: Lock,
+        L::Elector: Elector,
+        M: FnOnce(kube::Client) -> L + Send + 'static,
+    {
+        let (orders, order_receiver) = mpsc::unbounded_channel();
+        let (status, status_receiver) = watch::channel(elector.status());
+        let (holders, _) = broadcast::channel(HOLDERS_KEPT);
+        let pulse = Arc::new(Pulse::new());
+        let (name, identity): (Arc<str>, Arc<str>) = (self.name.into(), identity.into());
+        let namespace: Arc<str> = namespace.into();
+        let handles = Handles {
+            orders: orders.clone(),
+            status: status_receiver,
+            holders: holders.downgrade(),
+            pulse: Arc::clone(&pulse),
+            clock: self.clock.clone(),
+            identity: Arc::clone(&identity),
+            name: Arc::clone(&name),
+            namespace: Arc::clone(&namespace),
+        };
+        let telling = Telling::new(Arc::clone(&name), namespace, Arc::clone(&identity));
+        let (clock, release_on_drop) = (self.clock, self.release_on_drop);
+        let driver = move |client: kube::Client| {
+            Driver::new(Parts {
+                lock: make(client),
+                elector,
+                clock,
+                orders: order_receiver,
+                order_sender: orders.downgrade(),
+                outside: Outside {
+                    status,
+                    holders,
+                    pulse,
+                },
+                name,
+                identity,
+                release_on_drop,
+                grace,
+                telling,
+            })
+        };
+        if self.dedicated_thread {
+            connect.on_a_thread(driver)?;
+        } else {
+            let client = connect.client()?;
+            tokio::spawn(driver(client).run());
+        }
+        Ok(LeaderElection::from_handles(handles))
+    }
+
+    pub(crate) fn nonce(&self) -> Nonce {
+        match self.seed {
+            Some(seed) => Nonce::from_bits(u128::from(seed)),
+            None => Nonce::from_bits(rand::rng().random()),
+        }
+    }
+
+    pub(crate) fn namespace_in(&self, context: &ContextInfo) -> Result<String, SettingsError> {
+        let namespace = self
+            .namespace
+            .as_deref()
+            .unwrap_or_else(|| context.namespace());
+        names::check_label(namespace)?;
+        Ok(namespace.to_owned())
+    }
+
+    pub(crate) fn extras(&self) -> Extras {
+        Extras {
+            labels: self.labels.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}
+
+const LEASE_ONLY: &str = "this setting is for a Lease (lease_duration, renew_deadline, \
+    retry_period, clock_error, release, identity, wait_when_absent): a leader for life has no \
+    lease, and is known by its Pod; leave it out";
+const LIFE_ONLY: &str = "this setting is for leader for life (retry, delete_lock_on_release): a \
+    Lease has retry_period and release; leave it out";
+
+/// Where the election's client comes from.
+pub(crate) enum Connect {
+    To(Box<kube::Config>),
+    Ready(kube::Client),
+}
+
+impl Connect {
+    fn client(self) -> Result<kube::Client, ElectionError> {
+        match self {
+            Self::To(config) => client::election_client(*config)
+                .map_err(|error| ElectionError::Kubernetes(Box::new(error))),
+            Self::Ready(client) => Ok(client),
+        }
+    }
+
+    /// A client's connections live on the runtime that made it, so it is made there.
+    fn on_a_thread<L: Lock>(
+        self,
+        driver: impl FnOnce(kube::Client) -> Driver<L> + Send + 'static,
+    ) -> Result<(), ElectionError> {
+        let failed = |error: std::io::Error| {
+            ElectionError::Kubernetes(Box::new(kube::Error::Service(error.into())))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let client = {
+            let _inside = runtime.enter();
+            self.client()?
+        };
+        std::thread::Builder::new()
+            .name("tenure".to_owned())
+            .spawn(move || runtime.block_on(driver(client).run()))
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl From<TimingError> for ElectionError {
+    fn from(error: TimingError) -> Self {
+        Self::Settings(error.into())
+    }
+}

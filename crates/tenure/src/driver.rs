@@ -1,0 +1,370 @@
+//! One task, one `select!`: the clock, the API and the core. Nothing is decided here.
+//!
+//! The one thing this file has to get right is the order of the core's manual: read the clocks,
+//! hand the event in, **publish belief**, then carry out the actions.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tenure_core::{
+    Action, Belief, CallId, Command, Elector, Event, Holder, Instant, LossReason, Notice, Now,
+    Status,
+};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::{
+    clock::SharedClock,
+    leadership::Leadership,
+    lock::{Lock, ReplyOf, Watched},
+    published::Term,
+    telling::Telling,
+};
+
+/// What the rest of the library asks of the driver.
+pub(crate) enum Order {
+    /// Somebody waits for leadership.
+    Acquire(oneshot::Sender<Leadership>),
+    /// Somebody who waited may be gone.
+    Recount,
+    /// The work of this term has ended.
+    WorkEnded { term: Arc<Term>, release: bool },
+    /// The work of this term (or of whichever there is) should end.
+    StepDown { term: Arc<Term> },
+    /// The same for whichever term there is.
+    StepDownAny,
+}
+
+/// What an election looks like from outside.
+pub(crate) struct Outside {
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) holders: broadcast::Sender<Option<Holder>>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+/// Shows whether the driver still does what it is due to do.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    due: AtomicU64,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self {
+            due: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// How far behind the driver is.
+    pub(crate) fn overdue(&self, now: Instant) -> Duration {
+        now.since(Instant::from_nanos(self.due.load(Ordering::Acquire)))
+    }
+
+    fn set(&self, due: Instant) {
+        self.due.store(due.as_nanos(), Ordering::Release);
+    }
+}
+
+pub(crate) struct Driver<L: Lock> {
+    lock: L,
+    elector: L::Elector,
+    clock: SharedClock,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// For the leaderships that are handed out. Weak: the election ends with its last handle.
+    order_sender: mpsc::WeakUnboundedSender<Order>,
+    outside: Outside,
+    name: Arc<str>,
+    identity: Arc<str>,
+    release_on_drop: bool,
+    grace: Duration,
+    waiting: VecDeque<oneshot::Sender<Leadership>>,
+    calls: FuturesUnordered<BoxFuture<'static, (CallId, ReplyOf<L>)>>,
+    term: Option<Arc<Term>>,
+    /// Terms whose leadership was given back, until the core says what became of the lock.
+    ending: Option<Arc<Term>>,
+    telling: Telling,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts<L: Lock> {
+    pub(crate) lock: L,
+    pub(crate) elector: L::Elector,
+    pub(crate) clock: SharedClock,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) order_sender: mpsc::WeakUnboundedSender<Order>,
+    pub(crate) outside: Outside,
+    pub(crate) name: Arc<str>,
+    pub(crate) identity: Arc<str>,
+    pub(crate) release_on_drop: bool,
+    pub(crate) grace: Duration,
+    pub(crate) telling: Telling,
+}
+
+type EventOf<L> =
+    Event<<<L as Lock>::Elector as Elector>::Answer, <<L as Lock>::Elector as Elector>::Object>;
+
+/// A driver that sleeps for longer looks at its clock in between: timers stop while a machine is
+/// suspended, the clock that leadership is judged by does not (L4).
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+impl<L: Lock> Driver<L> {
+    pub(crate) fn new(parts: Parts<L>) -> Self {
+        let Parts {
+            lock,
+            elector,
+            clock,
+            orders,
+            order_sender,
+            outside,
+            name,
+            identity,
+            release_on_drop,
+            grace,
+            telling,
+        } = parts;
+        Self {
+            lock,
+            elector,
+            clock,
+            orders,
+            order_sender,
+            outside,
+            name,
+            identity,
+            release_on_drop,
+            grace,
+            waiting: VecDeque::new(),
+            calls: FuturesUnordered::new(),
+            term: None,
+            ending: None,
+            telling,
+        }
+    }
+
+    /// Run until the last handle of the election is gone.
+    pub(crate) async fn run(mut self) {
+        let mut watch = self.lock.watch();
+        let mut open = true;
+        // After its last handle a driver finishes what is under way, such as a release.
+        while open || self.term.is_some() || self.ending.is_some() || !self.calls.is_empty() {
+            let sleep_until = self.sleep_until();
+            self.outside.pulse.set(sleep_until);
+            let clock = self.clock.clone();
+            let event: Option<EventOf<L>> = tokio::select! {
+                biased;
+                () = clock.sleep_until(sleep_until) => Some(Event::Tick),
+                order = self.orders.recv(), if open => if let Some(order) = order {
+                    self.order(order)
+                } else {
+                    open = false;
+                    Some(Event::Command(Command::Withdraw))
+                },
+                Some((id, reply)) = self.calls.next(), if !self.calls.is_empty() => {
+                    let outcome = reply.and_then(|reply| self.lock.answer(reply));
+                    Some(Event::Answer { id, outcome })
+                }
+                Some(watched) = watch.next() => self.watched(watched),
+            };
+            if let Some(event) = event {
+                self.feed(event);
+            }
+        }
+        self.end();
+    }
+
+    fn sleep_until(&self) -> Instant {
+        let longest = self.clock.mono().after(LONGEST_SLEEP);
+        self.elector
+            .deadline()
+            .map_or(longest, |deadline| deadline.min(longest))
+    }
+
+    fn feed(&mut self, event: EventOf<L>) {
+        // The order of these two readings is rule L1's.
+        let mono = self.clock.mono();
+        let wall = self.clock.wall();
+        self.elector.handle(Now { mono, wall }, event);
+        self.publish();
+        while let Some(action) = self.elector.poll() {
+            match action {
+                Action::Call { id, request } => {
+                    let call = self.lock.call(request);
+                    self.calls.push(Box::pin(async move { (id, call.await) }));
+                }
+                Action::Notify(notice) => self.notify(notice, mono),
+            }
+        }
+    }
+
+    /// Belief first: it is over before the first byte of a release leaves (L10).
+    fn publish(&mut self) {
+        match (self.elector.belief(), &self.term) {
+            (Some(belief), Some(term)) => term.publish(&belief),
+            (Some(belief), None) => self.begin_term(&belief),
+            (None, Some(_)) => {
+                if let Some(term) = self.term.take() {
+                    term.end_belief();
+                    self.ending = Some(term);
+                }
+            }
+            (None, None) => {}
+        }
+        let status = self.elector.status();
+        self.outside.status.send_if_modified(|shown| {
+            let changed = *shown != status;
+            if changed {
+                *shown = status;
+            }
+            changed
+        });
+    }
+
+    fn begin_term(&mut self, belief: &Belief) {
+        self.term = Some(Arc::new(Term::new(
+            belief,
+            Arc::clone(&self.name),
+            Arc::clone(&self.identity),
+            self.clock.clone(),
+        )));
+    }
+
+    fn notify(&mut self, notice: Notice, now: Instant) {
+        self.telling.tell(&notice);
+        match notice {
+            Notice::Acquired { .. } => self.hand_out(),
+            Notice::Holder(holder) => {
+                let _ = self.outside.holders.send(holder);
+            }
+            Notice::Stop { reason, by } => {
+                if let Some(term) = self.term.as_ref().or(self.ending.as_ref()) {
+                    term.tell(reason, by);
+                }
+            }
+            Notice::Lost(reason) => {
+                if let Some(term) = self.ending.take() {
+                    term.tell(reason, now.after(self.grace));
+                    term.settled().cancel();
+                }
+                self.count_waiting();
+            }
+            Notice::Released | Notice::ReleaseFailed { .. } | Notice::Kept => {
+                if let Some(term) = self.ending.take() {
+                    term.settled().cancel();
+                }
+                self.count_waiting();
+            }
+            _ => {}
+        }
+    }
+
+    /// Give the new term to the one who has waited longest and still waits.
+    fn hand_out(&mut self) {
+        let (Some(term), Some(orders)) = (self.term.clone(), self.order_sender.upgrade()) else {
+            return;
+        };
+        let mut leadership = Leadership::new(term, orders, self.release_on_drop);
+        while let Some(waiting) = self.waiting.pop_front() {
+            match waiting.send(leadership) {
+                Ok(()) => return,
+                Err(back) => leadership = back,
+            }
+        }
+        // Nobody waits any more.
+        drop(leadership.release());
+    }
+
+    fn order(&mut self, order: Order) -> Option<EventOf<L>> {
+        match order {
+            Order::Acquire(waiting) => {
+                self.waiting.push_back(waiting);
+                self.wanted()
+            }
+            Order::Recount => {
+                self.waiting.retain(|waiting| !waiting.is_closed());
+                if self.waiting.is_empty() {
+                    Some(Event::Command(Command::Withdraw))
+                } else {
+                    None
+                }
+            }
+            Order::WorkEnded { term, release } => {
+                let current = self
+                    .term
+                    .as_ref()
+                    .is_some_and(|now| Arc::ptr_eq(now, &term));
+                let ending = self
+                    .ending
+                    .as_ref()
+                    .is_some_and(|now| Arc::ptr_eq(now, &term));
+                if current {
+                    return Some(Event::Command(Command::WorkEnded { release }));
+                }
+                if !ending {
+                    // Lost before: there is nothing to give up.
+                    term.settled().cancel();
+                }
+                None
+            }
+            Order::StepDown { term } => {
+                let current = self
+                    .term
+                    .as_ref()
+                    .is_some_and(|now| Arc::ptr_eq(now, &term));
+                current.then_some(Event::Command(Command::StepDown))
+            }
+            Order::StepDownAny => Some(Event::Command(Command::StepDown)),
+        }
+    }
+
+    /// Stand, if somebody waits and no term is on.
+    fn wanted(&mut self) -> Option<EventOf<L>> {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        let stand = !self.waiting.is_empty() && self.term.is_none();
+        stand.then_some(Event::Command(Command::Stand))
+    }
+
+    /// A term has ended: whoever waits for the next one stands now.
+    fn count_waiting(&mut self) {
+        if let Some(event) = self.wanted() {
+            let (mono, wall) = (self.clock.mono(), self.clock.wall());
+            self.elector.handle(Now { mono, wall }, event);
+            self.publish();
+        }
+    }
+
+    fn watched(&mut self, watched: Watched) -> Option<EventOf<L>> {
+        match watched {
+            Watched::Opened => {
+                self.telling.watch_opened();
+                Some(Event::WatchOpened)
+            }
+            Watched::Closed { error, forbidden } => {
+                self.telling.watch_closed(error, forbidden);
+                Some(Event::WatchClosed)
+            }
+            Watched::Seen(object) => self.lock.sight(object, false).map(Event::Watch),
+            Watched::Gone(object) => self.lock.sight(object, true).map(Event::Watch),
+        }
+    }
+
+    fn end(&mut self) {
+        for term in [self.term.take(), self.ending.take()].into_iter().flatten() {
+            term.end_belief();
+            term.tell(LossReason::Abandoned, self.clock.mono());
+            term.settled().cancel();
+        }
+    }
+}
+
+impl<L: Lock> Drop for Driver<L> {
+    /// A driver that panics or whose runtime ends leaves nobody believing.
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,242 @@
+//! An election: the builder, the ways to lead, and what can be seen from outside.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt, Stream, stream};
+use tenure_core::{Holder, Status};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::{
+    clock::SharedClock,
+    driver::{Order, Pulse},
+    error::ElectionError,
+    leadership::{Leadership, LeadershipHandle},
+};
+
+/// One candidate's part in one election. Cheap to clone; the candidate ends with its last clone
+/// (and the last [`Leadership`] of it).
+///
+/// Built by [`lease_lock`](Self::lease_lock), [`config_map_lock`](Self::config_map_lock),
+/// [`leader_lock`](Self::leader_lock) or [`always`](Self::always). It outlives any outage of the
+/// API server: it keeps trying and says so in its [`status`](Self::status).
+#[derive(Clone)]
+pub struct LeaderElection {
+    orders: mpsc::UnboundedSender<Order>,
+    status: watch::Receiver<Status>,
+    holders: broadcast::WeakSender<Option<Holder>>,
+    pulse: Arc<Pulse>,
+    clock: SharedClock,
+    identity: Arc<str>,
+    name: Arc<str>,
+    namespace: Arc<str>,
+}
+
+/// How many holders a slow reader of [`LeaderElection::leader_changes`] may lag behind.
+pub(crate) const HOLDERS_KEPT: usize = 64;
+
+pub(crate) struct Handles {
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) holders: broadcast::WeakSender<Option<Holder>>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) clock: SharedClock,
+    pub(crate) identity: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) namespace: Arc<str>,
+}
+
+impl LeaderElection {
+    pub(crate) fn from_handles(handles: Handles) -> Self {
+        let Handles {
+            orders,
+            status,
+            holders,
+            pulse,
+            clock,
+            identity,
+            name,
+            namespace,
+        } = handles;
+        Self {
+            orders,
+            status,
+            holders,
+            pulse,
+            clock,
+            identity,
+            name,
+            namespace,
+        }
+    }
+
+    /// Wait for leadership, run `work`, and give the lock up when it has ended.
+    ///
+    /// - `Ok(Some(value))`: the work ended by itself. That includes the grace after it was told
+    ///   that leadership is lost: then [`LeadershipHandle::lost_reason`] of the handle it was
+    ///   given says so, and what it did after the loss was done by nobody's leader.
+    /// - `Ok(None)`: leadership was lost. The work was told first
+    ///   ([`LeadershipHandle::lost`]), had until [`LeadershipHandle::stop_by`] to end, and was
+    ///   then dropped (rule L10). Stand again by calling this again, or use
+    ///   [`run_until_done`](Self::run_until_done).
+    ///
+    /// # Errors
+    /// [`ElectionError::Application`] is the work's own error; the lock was released after it.
+    /// [`ElectionError::Ended`]: the election's task is gone. An unreachable or refusing API
+    /// server is no error of a running election.
+    ///
+    /// # Panics
+    /// A panic of the work goes on after the lock was given up.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, it stands no more. Dropped while the work runs, it drops the work
+    /// and then leadership, without a release (see [`Leadership`]).
+    pub async fn run_as_leader<W, F, T, E>(&self, work: W) -> Result<Option<T>, ElectionError<E>>
+    where
+        W: FnOnce(LeadershipHandle) -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        let leadership = self.acquire().await.map_err(ElectionError::retype)?;
+        let outcome = {
+            let work = AssertUnwindSafe(async { work(leadership.handle()).await }).catch_unwind();
+            tokio::pin!(work);
+            tokio::select! {
+                biased;
+                outcome = &mut work => Some(outcome),
+                _ = leadership.lost() => tokio::select! {
+                    biased;
+                    outcome = &mut work => Some(outcome),
+                    () = leadership.grace_over() => None,
+                },
+            }
+        };
+        // The work has ended: it returned, panicked, or was dropped just above (L10).
+        leadership.release().await;
+        match outcome {
+            None => Ok(None),
+            Some(Ok(Ok(value))) => Ok(Some(value)),
+            Some(Ok(Err(error))) => Err(ElectionError::Application(error)),
+            Some(Err(panic)) => resume_unwind(panic),
+        }
+    }
+
+    /// [`run_as_leader`](Self::run_as_leader), standing again after each loss, until the work has
+    /// ended by itself.
+    pub async fn run_until_done<W, F, T, E>(&self, mut work: W) -> Result<T, ElectionError<E>>
+    where
+        W: FnMut(LeadershipHandle) -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            if let Some(value) = self.run_as_leader(&mut work).await? {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// Wait for leadership. Candidates of this election in this process lead one after the other,
+    /// in the order in which they called.
+    ///
+    /// # Errors
+    /// [`ElectionError::Ended`] if the election's task is gone.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped while it waits, it stands no more; leadership that was gained just then
+    /// is given back.
+    pub async fn acquire(&self) -> Result<Leadership, ElectionError> {
+        let (sender, receiver) = oneshot::channel();
+        self.orders
+            .send(Order::Acquire(sender))
+            .map_err(|_| ElectionError::Ended)?;
+        let mut waiting = Waiting {
+            receiver,
+            orders: &self.orders,
+        };
+        (&mut waiting.receiver)
+            .await
+            .map_err(|_| ElectionError::Ended)
+    }
+
+    /// Ask whoever leads in this election's name to end its work and to release the lock, as
+    /// [`LeadershipHandle::step_down`] does. Nothing happens if nobody here leads.
+    pub fn step_down(&self) {
+        let _ = self.orders.send(Order::StepDownAny);
+    }
+
+    /// Where the election stands. For people and dashboards: leadership is asked for by
+    /// [`LeadershipHandle::is_leading`].
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// The holders as they are observed from now on, this process included; `None` is nobody.
+    /// The stream ends with the election. A reader that lags behind by more than 64 changes misses
+    /// the oldest.
+    pub fn leader_changes(&self) -> impl Stream<Item = Option<Holder>> + Send + 'static {
+        let receiver = self.holders.upgrade().map(|holders| holders.subscribe());
+        stream::unfold(receiver, |receiver| async move {
+            let mut receiver = receiver?;
+            loop {
+                match receiver.recv().await {
+                    Ok(holder) => return Some((holder, Some(receiver))),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        })
+    }
+
+    /// The answer to a liveness probe: whether the election's own task is at most `max_overdue`
+    /// behind what it is due to do. An unreachable API server does not make it unhealthy; a
+    /// starved runtime does. A few seconds are a good bound.
+    pub fn healthy(&self, max_overdue: Duration) -> bool {
+        !self.orders.is_closed() && self.pulse.overdue(self.clock.mono()) <= max_overdue
+    }
+
+    /// What this candidate writes as the holder.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The name of the lock.
+    pub fn lock_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The namespace of the lock.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// Tells the driver when somebody who waited is gone.
+struct Waiting<'a> {
+    receiver: oneshot::Receiver<Leadership>,
+    orders: &'a mpsc::UnboundedSender<Order>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        // Leadership that came just now is given back: nobody has worked under it.
+        if let Ok(leadership) = self.receiver.try_recv() {
+            drop(leadership.release());
+        }
+        let _ = self.orders.send(Order::Recount);
+    }
+}
+
+impl fmt::Debug for LeaderElection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaderElection")
+            .field("lock", &self.name)
+            .field("namespace", &self.namespace)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

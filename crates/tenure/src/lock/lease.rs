@@ -1,0 +1,108 @@
+//! The Lease protocol's requests as Kubernetes calls, and their answers back.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
+use serde_json::Value;
+use tenure_core::{
+    Outcome, Sight,
+    lease::{LeaseElector, LeaseWrite, Observed, Request},
+};
+
+use super::{
+    Lock, Reply, ReplyOf, Watched,
+    lease_json::{self, Extras},
+    memory::{Memory, version_of},
+    watch,
+};
+use crate::call::{self, Resource};
+
+/// One Lease.
+pub(crate) struct LeaseLock {
+    client: kube::Client,
+    resource: Resource,
+    limit: Duration,
+    extras: Arc<Extras>,
+    memory: Memory,
+}
+
+impl LeaseLock {
+    pub(crate) fn new(
+        client: kube::Client,
+        namespace: &str,
+        name: &str,
+        limit: Duration,
+        extras: Extras,
+    ) -> Self {
+        Self {
+            client,
+            resource: Resource::lease(namespace, name),
+            limit,
+            extras: Arc::new(extras),
+            memory: Memory::default(),
+        }
+    }
+
+    fn take(&mut self, object: Value) -> Option<Observed> {
+        let observed = lease_json::observed(&object)?;
+        self.memory.remember(observed.version.clone(), object);
+        Some(observed)
+    }
+
+    fn create(&self, write: &LeaseWrite) -> Value {
+        lease_json::create(
+            self.resource.name(),
+            self.resource.namespace(),
+            write,
+            &self.extras,
+        )
+    }
+}
+
+impl Lock for LeaseLock {
+    type Elector = LeaseElector;
+
+    fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
+        let request = match request {
+            Request::Read => self.resource.get(),
+            Request::Create(write) => self.resource.create(&self.create(&write)),
+            Request::Replace { base, write } => match self.memory.recall(&base) {
+                Some(object) => {
+                    let object = lease_json::replace(object, &base, &write, &self.extras);
+                    self.resource.replace(&object)
+                }
+                // Not sent, and the core reads again.
+                None => return std::future::ready(Outcome::Conflict).boxed(),
+            },
+        };
+        let (client, limit) = (self.client.clone(), self.limit);
+        async move { call::call(&client, request, limit).await.map(Reply::Object) }.boxed()
+    }
+
+    fn answer(&mut self, reply: Reply<Observed>) -> Outcome<Observed> {
+        match reply {
+            Reply::Ready(observed) => Outcome::Done(observed),
+            Reply::Object(object) => match self.take(object) {
+                Some(observed) => Outcome::Done(observed),
+                None => {
+                    Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
+                }
+            },
+        }
+    }
+
+    fn sight(&mut self, object: Value, gone: bool) -> Option<Sight<Observed>> {
+        if gone {
+            return version_of(&object).map(Sight::Gone);
+        }
+        self.take(object).map(Sight::Seen)
+    }
+
+    fn watch(&self) -> BoxStream<'static, Watched> {
+        watch::watch(
+            self.client.clone(),
+            self.resource.collection(),
+            self.resource.name().to_owned(),
+        )
+    }
+}

@@ -1,0 +1,70 @@
+//! The objects that the core was last shown, whole: what it replaces must be sent back with every
+//! field of others in it (L5).
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+use tenure_core::Version;
+
+/// The last few states of one object.
+#[derive(Debug, Default)]
+pub(super) struct Memory(VecDeque<(Version, Value)>);
+
+/// The core replaces the newest state it was shown, or its own last write; a few between the two
+/// may be other people's.
+const REMEMBERED: usize = 16;
+
+impl Memory {
+    pub(super) fn remember(&mut self, version: Version, object: Value) {
+        if self.0.iter().any(|(known, _)| *known == version) {
+            return;
+        }
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back((version, object));
+    }
+
+    pub(super) fn recall(&self, version: &Version) -> Option<&Value> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(known, _)| known == version)
+            .map(|(_, object)| object)
+    }
+}
+
+/// The uid and resourceVersion of an object.
+pub(super) fn version_of(object: &Value) -> Option<Version> {
+    let text = |name: &str| {
+        object
+            .pointer(name)?
+            .as_str()
+            .filter(|text| !text.is_empty())
+    };
+    Some(Version::new(
+        text("/metadata/uid")?,
+        text("/metadata/resourceVersion")?,
+    ))
+}
+
+/// The object at `pointer`, created as an empty one where it is missing or no object.
+pub(super) fn object_at<'a>(
+    parent: &'a mut Value,
+    name: &str,
+) -> &'a mut serde_json::Map<String, Value> {
+    if !parent.is_object() {
+        *parent = Value::Object(serde_json::Map::new());
+    }
+    let slot = match parent {
+        Value::Object(fields) => fields.entry(name.to_owned()).or_insert(Value::Null),
+        other => other,
+    };
+    if !slot.is_object() {
+        *slot = Value::Object(serde_json::Map::new());
+    }
+    match slot {
+        Value::Object(fields) => fields,
+        _ => unreachable!("made an object just above"),
+    }
+}

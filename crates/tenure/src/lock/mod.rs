@@ -1,0 +1,63 @@
+//! A core request as a Kubernetes call, and back. Nothing is decided here.
+
+pub(crate) mod always;
+pub(crate) mod lease;
+pub(crate) mod lease_json;
+pub(crate) mod life;
+mod memory;
+mod watch;
+
+use futures::{future::BoxFuture, stream::BoxStream};
+use serde_json::Value;
+use tenure_core::{Elector, Outcome, Sight};
+
+/// What an answered call brought, before the lock has looked at it.
+#[derive(Debug)]
+pub(crate) enum Reply<A> {
+    /// An object of the lock's own kind, as the server sent it.
+    Object(Value),
+    /// Something else, ready to be handed to the core.
+    Ready(A),
+}
+
+/// What the watch brings.
+#[derive(Debug)]
+pub(crate) enum Watched {
+    Opened,
+    Closed {
+        error: Option<String>,
+        forbidden: bool,
+    },
+    Seen(Value),
+    Gone(Value),
+}
+
+/// The answer to a request of this lock's elector.
+pub(crate) type ReplyOf<L> = Outcome<Reply<<<L as Lock>::Elector as Elector>::Answer>>;
+
+/// A kind of lock.
+pub(crate) trait Lock: Send + 'static {
+    type Elector: Elector<Request: Send, Answer: Send, Object: Send> + Send;
+
+    /// Make the call. It ends within the call limit (L16), or with its future.
+    fn call(
+        &mut self,
+        request: <Self::Elector as Elector>::Request,
+    ) -> BoxFuture<'static, ReplyOf<Self>>;
+
+    /// Turn a reply into what the core takes, remembering the object for a later replace.
+    fn answer(
+        &mut self,
+        reply: Reply<<Self::Elector as Elector>::Answer>,
+    ) -> Outcome<<Self::Elector as Elector>::Answer>;
+
+    /// The same for an event of the watch. `None` where it cannot be understood.
+    fn sight(
+        &mut self,
+        object: Value,
+        gone: bool,
+    ) -> Option<Sight<<Self::Elector as Elector>::Object>>;
+
+    /// Watch the lock object for ever: cut streams are opened anew.
+    fn watch(&self) -> BoxStream<'static, Watched>;
+}

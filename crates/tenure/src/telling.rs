@@ -1,0 +1,153 @@
+//! What an election tells in the log: one line an event, with fields, and nothing that repeats
+//! itself every few seconds above debug.
+
+use std::sync::Arc;
+
+use tenure_core::Notice;
+use tracing::{debug, error, info, warn};
+
+/// The log of one election.
+pub(crate) struct Telling {
+    lock: Arc<str>,
+    namespace: Arc<str>,
+    identity: Arc<str>,
+    term: u64,
+    standby_failing: bool,
+    watch_failing: bool,
+    watch_forbidden: bool,
+    edits: u32,
+}
+
+impl Telling {
+    pub(crate) fn new(lock: Arc<str>, namespace: Arc<str>, identity: Arc<str>) -> Self {
+        info!(%lock, %namespace, %identity, "leader election started");
+        Self {
+            lock,
+            namespace,
+            identity,
+            term: 0,
+            standby_failing: false,
+            watch_failing: false,
+            watch_forbidden: false,
+            edits: 0,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, notice: &Notice) {
+        let (lock, namespace, identity) = (&*self.lock, &*self.namespace, &*self.identity);
+        match notice {
+            Notice::Holder(Some(holder)) if *holder.identity == *identity => {}
+            Notice::Holder(Some(holder)) => {
+                self.standby_failing = false;
+                info!(lock, namespace, holder = %holder.identity, "standing by");
+            }
+            Notice::Holder(None) => info!(lock, namespace, "nobody leads"),
+            Notice::Acquired { term, token, again } => {
+                self.term = *term;
+                self.standby_failing = false;
+                self.edits = 0;
+                if *again {
+                    info!(lock, namespace, identity, term, %token, "lock already owned by this pod: leading again");
+                } else {
+                    info!(lock, namespace, identity, term, %token, "acquired leadership");
+                }
+            }
+            Notice::Renewed { recovered: true } => {
+                info!(lock, namespace, term = self.term, "renewals succeed again");
+            }
+            Notice::Renewed { recovered: false } => {
+                debug!(lock, namespace, term = self.term, "renewed");
+            }
+            Notice::RenewFailed { error, left } => {
+                warn!(lock, namespace, term = self.term, %error, ?left, "renew failed");
+            }
+            Notice::StandbyFailed { error, times } => {
+                if self.standby_failing {
+                    debug!(lock, namespace, %error, times, "cannot stand for election, trying again");
+                } else {
+                    self.standby_failing = true;
+                    warn!(lock, namespace, %error, "cannot stand for election, trying again until it works");
+                }
+            }
+            Notice::Stop { reason, .. } => {
+                warn!(lock, namespace, term = self.term, %reason, "the work is told to end");
+            }
+            Notice::Overdue => {
+                error!(
+                    lock,
+                    namespace,
+                    term = self.term,
+                    "the work has not ended in time"
+                );
+            }
+            Notice::Lost(reason) => {
+                warn!(lock, namespace, term = self.term, %reason, "leadership lost");
+            }
+            Notice::Released => info!(lock, namespace, term = self.term, "released leadership"),
+            Notice::ReleaseFailed { error } => {
+                warn!(lock, namespace, term = self.term, %error, "failed to release: the lock frees itself as after a crash");
+            }
+            Notice::Kept => info!(
+                lock,
+                namespace,
+                term = self.term,
+                "leadership ended, the lock is kept"
+            ),
+            Notice::Warn(warning) => self.warn(warning),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn watch_opened(&mut self) {
+        self.watch_failing = false;
+    }
+
+    pub(crate) fn watch_closed(&mut self, error: Option<String>, forbidden: bool) {
+        let (lock, namespace) = (&*self.lock, &*self.namespace);
+        let Some(error) = error else { return };
+        if forbidden {
+            if !self.watch_forbidden {
+                self.watch_forbidden = true;
+                warn!(lock, namespace, %error, "no right to watch the lock: polling it instead");
+            }
+        } else if self.watch_failing {
+            debug!(lock, namespace, %error, "the watch ended, opening it again");
+        } else {
+            self.watch_failing = true;
+            debug!(lock, namespace, %error, "the watch ended: polling until it is open again");
+        }
+    }
+
+    fn warn(&mut self, warning: &tenure_core::Warning) {
+        use tenure_core::Warning;
+        let (lock, namespace) = (&*self.lock, &*self.namespace);
+        match warning {
+            Warning::OddDuration { holder, seconds } => warn!(
+                lock, namespace, %holder, seconds,
+                "the holder wrote an unusually long lease duration, which is honoured; if it is \
+                 certain that nobody leads, `kubectl delete lease {lock} -n {namespace}` and a \
+                 restart of the candidates break it"
+            ),
+            Warning::EditedRecord => {
+                self.edits = self.edits.saturating_add(1);
+                if self.edits == 1 {
+                    warn!(
+                        lock,
+                        namespace, "somebody edited the lock while it was held: putting it right"
+                    );
+                } else {
+                    debug!(lock, namespace, "somebody edited the lock again");
+                }
+            }
+            Warning::NotALock { why } => warn!(
+                lock, namespace, %why,
+                "an object of the lock's name is no lock, and is left alone: give the lock another \
+                 name, or remove the object"
+            ),
+            Warning::RemovedOrphan { owner } => {
+                info!(lock, namespace, %owner, "removed the lock of an owner that is gone");
+            }
+            _ => {}
+        }
+    }
+}
