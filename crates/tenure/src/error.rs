@@ -49,18 +49,17 @@ impl<E> ElectionError<E> {
     pub fn will_retry(&self) -> bool {
         false
     }
+}
 
-    pub(crate) fn retype<F>(self) -> ElectionError<F>
-    where
-        E: Into<Infallible>,
-    {
+impl ElectionError {
+    pub(crate) fn retype<F>(self) -> ElectionError<F> {
         match self {
             Self::Settings(error) => ElectionError::Settings(error),
             Self::Context(error) => ElectionError::Context(error),
             Self::Kubernetes(error) => ElectionError::Kubernetes(error),
             Self::Config(error) => ElectionError::Config(error),
             Self::Ended => ElectionError::Ended,
-            Self::Application(never) => match never.into() {},
+            Self::Application(never) => match never {},
         }
     }
 }
