@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::resources::{Resource, Shape, group_version};
-use crate::status::{Outcome, Refusal};
+use crate::status::{FieldError, Outcome, Refusal};
 use crate::{defaults, events, meta, schema, structural};
 
 /// What is done about fields that the server does not know.
@@ -33,7 +33,7 @@ impl Directive {
             other => Err(Refusal::invalid(
                 &format!("{options}.meta.k8s.io"),
                 "",
-                &[crate::status::FieldError::not_supported(
+                &[FieldError::not_supported(
                     "fieldValidation",
                     &json!(other),
                     &["", "Ignore", "Strict", "Warn"],
@@ -61,9 +61,15 @@ pub(crate) fn parse(headers: &HeaderMap, body: &[u8], resource: &Resource) -> Ou
         return Err(Refusal::unsupported_media_type("application/json"));
     }
     serde_json::from_slice(body).map_err(|error| {
+        let told = if error.is_eof() {
+            "unexpected end of JSON input".to_owned()
+        } else {
+            // In the words of Rust's parser: Go's are not worth a second parser.
+            error.to_string()
+        };
         Refusal::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; \
-             json parse error: {error} ({})",
+             json parse error: {told} ({})",
             resource.kind,
             summary(body)
         ))
@@ -75,6 +81,39 @@ pub(crate) fn normalise(
     resource: &Resource,
     value: &Value,
     directive: Directive,
+) -> Outcome<Decoded> {
+    let kind = value["kind"]
+        .as_str()
+        .filter(|k| !k.is_empty())
+        .unwrap_or(&resource.kind);
+    let version = value["apiVersion"].as_str().unwrap_or_default();
+    let version = version.rsplit('/').next().filter(|v| !v.is_empty());
+    let version = version.unwrap_or(&resource.version);
+    normalise_or(resource, value, directive, |told| {
+        Refusal::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {}: {told}",
+            resource.kind
+        ))
+    })
+}
+
+/// As [`normalise`], for what a patch made: its faults are the patch's.
+pub(crate) fn normalise_patched(
+    resource: &Resource,
+    value: &Value,
+    directive: Directive,
+) -> Outcome<Decoded> {
+    normalise_or(resource, value, directive, |told| {
+        let error = FieldError::invalid("patch", &json!(value.to_string()), told);
+        Refusal::invalid("", "", &[error])
+    })
+}
+
+fn normalise_or(
+    resource: &Resource,
+    value: &Value,
+    directive: Directive,
+    unfit: impl Fn(&str) -> Refusal,
 ) -> Outcome<Decoded> {
     let version_given = value["apiVersion"].as_str().unwrap_or_default();
     let kind_given = value["kind"].as_str().unwrap_or_default();
@@ -95,24 +134,26 @@ pub(crate) fn normalise(
             summary(value.to_string().as_bytes())
         )));
     }
-    let version = version_given.rsplit('/').next().unwrap_or_default();
-    let version = if version.is_empty() {
-        resource.version.as_str()
-    } else {
-        version
-    };
-    let unfit = |told: &str| {
-        let kind = if kind_given.is_empty() {
+    let given = (
+        if version_given.is_empty() {
+            &expected
+        } else {
+            version_given
+        },
+        if kind_given.is_empty() {
             &resource.kind
         } else {
             kind_given
-        };
-        Refusal::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {}: {told}",
-            resource.kind
-        ))
-    };
-    if !kind_given.is_empty() && kind_given != resource.kind {
+        },
+    );
+    if !resource.is_custom() && !registered(given.0, given.1) {
+        return Err(unfit(&format!(
+            "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+            given.1, given.0
+        )));
+    }
+    if given.1 != resource.kind {
+        let version = given.0.rsplit('/').next().unwrap_or_default();
         let wanted = resource
             .group
             .split('.')
@@ -163,14 +204,29 @@ pub(crate) fn normalise(
     Ok(Decoded { object, warnings })
 }
 
-/// The first bytes of a body, in hexadecimal, as the real server quotes what it cannot read.
+/// Whether the real server knows that kind, in the groups that this one serves.
+fn registered(api_version: &str, kind: &str) -> bool {
+    let beta = api_version == "coordination.k8s.io/v1beta1" && kind == "Lease";
+    beta || crate::resources::Registry::default()
+        .find_kind(api_version, kind)
+        .is_some()
+}
+
+/// The first bytes of a body, as the real server quotes what it cannot read.
 fn summary(body: &[u8]) -> String {
     use std::fmt::Write as _;
+    let head = &body[..body.len().min(30)];
     let mut out = String::new();
-    for byte in body.iter().take(30) {
-        let _ = write!(out, "{byte:02x}");
+    match body.first() {
+        None => out.push_str("<empty>"),
+        Some(b'{') => out.push_str(&String::from_utf8_lossy(head)),
+        Some(_) => {
+            for byte in head {
+                let _ = write!(out, "{byte:02x}");
+            }
+        }
     }
-    if body.len() > 30 {
+    if body.len() > head.len() {
         out.push_str(" ...");
     }
     out

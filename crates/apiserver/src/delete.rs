@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::record::Writer;
-use crate::request::Query;
+use crate::request::{Query, check_dry_run};
 use crate::resources::{CRDS, NAMESPACES, PODS, Resource};
 use crate::state::State;
 use crate::status::{FieldError, Outcome, Refusal};
@@ -172,6 +172,7 @@ impl Options {
             let value = decode::parse(call.headers, call.body, call.resource)?;
             Self::from_body(&value)?
         };
+        call.info.query.check_dry_run("DeleteOptions")?;
         options.dry_run |= call.info.query.dry_run();
         Ok(options)
     }
@@ -204,6 +205,13 @@ impl Options {
                 "v1.DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {told}"
             ))
         })?;
+        let dry: Vec<&str> = value["dryRun"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        check_dry_run(&dry, "DeleteOptions")?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let mut options = Self {
             grace: value["gracePeriodSeconds"].as_i64(),
@@ -211,9 +219,7 @@ impl Options {
             resource_version: text(&value["preconditions"]["resourceVersion"]),
             propagation: None,
             orphan_dependents: value["orphanDependents"].as_bool(),
-            dry_run: value["dryRun"]
-                .as_array()
-                .is_some_and(|d| d.iter().any(|v| v == "All")),
+            dry_run: !dry.is_empty(),
         };
         options.set_propagation(value["propagationPolicy"].as_str().unwrap_or_default())?;
         Ok(options)

@@ -5,6 +5,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::body::ResponseBody;
+use crate::openapi;
 use crate::request::RequestInfo;
 use crate::resources::{Registry, Resource};
 use crate::service::json_response;
@@ -48,6 +49,8 @@ pub(crate) fn answer(
                 group["apiVersion"] = json!("v1");
                 group
             }),
+        ["openapi", "v3"] => Some(openapi::index(registry)),
+        ["openapi", "v3", rest @ ..] => openapi::document(registry, &rest.join("/")),
         ["apis", group, version] if registry.has_group_version(group, version) => {
             Some(resources(registry, group, version))
         }

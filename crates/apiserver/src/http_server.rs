@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -75,8 +76,12 @@ impl HttpServer {
     }
 
     /// A kubeconfig for this server, as YAML: its address, the token, the namespace `default`.
+    ///
+    /// The token is also in the server's URL, as a password: kubectl sends no bearer token over
+    /// plain HTTP, but what the URL says it does send.
     pub fn kubeconfig(&self) -> String {
-        let url = self.url();
+        let password = utf8_percent_encode(&self.token, NON_ALPHANUMERIC);
+        let url = format!("http://tenure:{password}@{}", self.addr);
         let token = serde_json::Value::from(self.token.as_str());
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: tenure\nclusters:\n- name: tenure\n  \

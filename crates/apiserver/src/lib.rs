@@ -12,6 +12,7 @@ mod fault;
 mod gc;
 mod http_server;
 mod meta;
+mod openapi;
 mod patch;
 mod prepare;
 mod print;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::resources::{Resource, Shape};
-use crate::status::{FieldError, Outcome, Refusal};
+use crate::status::{Outcome, Refusal};
 use crate::strategic;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,11 @@ impl Kind {
                 "server-side apply is not supported by this server: apply on the client's side \
                  (kubectl apply without --server-side), or send a merge patch",
             )),
-            _ => Err(Refusal::unsupported_media_type(&format!(
-                "{JSON}, {MERGE}, {STRATEGIC}"
-            ))),
+            _ => Err(Refusal::bare(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UnsupportedMediaType",
+                "415: Unsupported Media Type",
+            )),
         }
     }
 }
@@ -44,23 +46,32 @@ pub(crate) fn apply(
     object: &Value,
     body: &[u8],
 ) -> Outcome<Value> {
-    let unreadable =
-        |error: serde_json::Error| Refusal::bad_request(format!("error decoding patch: {error}"));
+    let unreadable = |_| Refusal::bad_request("invalid JSON patch");
+    let unfit = || {
+        Refusal::bare(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
+    };
+    let not_an_object = || {
+        Refusal::bad_request(
+            "error decoding patch: json: cannot unmarshal array into Go value of type \
+             map[string]interface {}",
+        )
+    };
     let mut patched = object.clone();
     match kind {
         Kind::Json => {
-            let patch: json_patch::Patch = serde_json::from_slice(body).map_err(unreadable)?;
-            json_patch::patch(&mut patched, &patch).map_err(|error| {
-                let told = FieldError::invalid("patch", &Value::Null, &error.to_string());
-                Refusal::invalid(
-                    &resource.qualified_kind(),
-                    crate::meta::name(object),
-                    &[told],
-                )
-            })?;
+            let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
+            let patch: json_patch::Patch = serde_json::from_value(patch).map_err(|_| unfit())?;
+            json_patch::patch(&mut patched, &patch).map_err(|_| unfit())?;
         }
         Kind::Merge => {
             let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
+            if !patch.is_object() {
+                return Err(not_an_object());
+            }
             json_patch::merge(&mut patched, &patch);
         }
         Kind::Strategic => {
@@ -69,10 +80,7 @@ pub(crate) fn apply(
             };
             let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
             if !patch.is_object() {
-                return Err(Refusal::bad_request(
-                    "error decoding patch: json: cannot unmarshal array into Go value of type \
-                     map[string]interface {}",
-                ));
+                return Err(not_an_object());
             }
             strategic::merge(type_name, &mut patched, &patch);
         }

@@ -57,10 +57,10 @@ impl Form {
                 _ => Self::Json,
             });
         }
-        Err(Refusal::other(
+        Err(Refusal::bare(
             StatusCode::NOT_ACCEPTABLE,
             "NotAcceptable",
-            "only the following media types are accepted: application/json",
+            "406: Not Acceptable\n\nAvailable representations: application/json",
         ))
     }
 
@@ -135,10 +135,18 @@ impl Form {
             }
             match read::converted(resource, &item.value) {
                 Some(value) => {
-                    let value = self.object(resource, &value, now);
+                    let mut value = self.object(resource, &value, now);
+                    if self == Self::Json && !resource.is_custom() {
+                        value
+                            .as_object_mut()
+                            .map(|v| (v.remove("kind"), v.remove("apiVersion")));
+                    }
                     out.extend_from_slice(value.to_string().as_bytes());
                 }
-                None if self == Self::Json => out.extend_from_slice(&item.json()),
+                None if self == Self::Json && resource.is_custom() => {
+                    out.extend_from_slice(&item.json());
+                }
+                None if self == Self::Json => out.extend_from_slice(&item.item_json()),
                 None => {
                     let value = self.object(resource, &item.value, now);
                     out.extend_from_slice(value.to_string().as_bytes());

@@ -52,7 +52,13 @@ pub(crate) fn list(state: &State, call: &Call<'_>) -> Outcome<Listed> {
     let matching = query.get("resourceVersionMatch");
     let continued = query.get("continue");
     check_match(query, resource)?;
-    let asked = version(query)?;
+    let asked = version(query).map_err(|_| {
+        let text = query.get("resourceVersion");
+        Refusal::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: \
+             strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
+    })?;
     if asked > current {
         return Err(Refusal::too_large_version(asked, current));
     }
@@ -167,7 +173,7 @@ pub(crate) fn version(query: &Query) -> Outcome<u64> {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        Refusal::bad_request(format!(
+        Refusal::unexpected(&format!(
             "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: \
              invalid syntax"
         ))
@@ -237,5 +243,5 @@ fn parse_token(text: &str) -> Outcome<(u64, String)> {
         let (revision, path) = plain.split_once(':')?;
         Some((revision.parse().ok()?, path.to_owned()))
     };
-    read().ok_or_else(|| Refusal::bad_request("continue key is not valid: illegal base64 data"))
+    read().ok_or_else(|| Refusal::bad_request("invalid continue token: continue key is not valid"))
 }

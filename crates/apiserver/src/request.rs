@@ -3,7 +3,7 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::status::{Outcome, Refusal};
+use crate::status::{FieldError, Outcome, Refusal};
 
 /// A request as authorization, faults and the log see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl RequestInfo {
         let target = Target::parse(&path);
         let named = target.as_ref().is_some_and(|t| !t.name.is_empty());
         let verb = match *method {
-            Method::GET | Method::HEAD if query.flag("watch") => "watch",
             Method::GET | Method::HEAD if named || target.is_none() => "get",
+            Method::GET | Method::HEAD if query.flag("watch") => "watch",
             Method::GET | Method::HEAD => "list",
             Method::POST => "create",
             Method::PUT => "update",
@@ -81,15 +81,12 @@ impl Target {
             (String::new(), rest)
         };
         let part = |at: usize| rest.get(at).cloned().unwrap_or_default();
-        if rest.len() > 3 {
-            return None;
-        }
         Some(Self {
             group,
             version,
             plural: part(0),
             name: part(1),
-            subresource: part(2),
+            subresource: rest.get(2..).unwrap_or_default().join("/"),
             namespace,
         })
     }
@@ -139,10 +136,29 @@ impl Query {
         })
     }
 
+    /// Refuses a `dryRun` other than `All`.
+    pub(crate) fn check_dry_run(&self, options: &str) -> Outcome<()> {
+        let asked: Vec<&str> = self.all("dryRun").collect();
+        check_dry_run(&asked, options)
+    }
+
     /// Whether the request is to leave everything as it is.
     pub(crate) fn dry_run(&self) -> bool {
         self.all("dryRun").any(|v| v == "All")
     }
+}
+
+/// Refuses values of `dryRun` other than `All`; `options` is the kind that carries them.
+pub(crate) fn check_dry_run(asked: &[&str], options: &str) -> Outcome<()> {
+    if asked.iter().all(|value| *value == "All") {
+        return Ok(());
+    }
+    let error = FieldError::not_supported("dryRun", &serde_json::json!(asked), &["All"]);
+    Err(Refusal::invalid(
+        &format!("{options}.meta.k8s.io"),
+        "",
+        &[error],
+    ))
 }
 
 #[cfg(test)]

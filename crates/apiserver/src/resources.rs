@@ -58,6 +58,7 @@ pub(crate) struct Registry {
 }
 
 pub(crate) const PODS: &str = "pods";
+pub(crate) const CONFIG_MAPS: &str = "configmaps";
 pub(crate) const NAMESPACES: &str = "namespaces";
 pub(crate) const EVENTS: &str = "events";
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
@@ -102,6 +103,12 @@ impl Registry {
 
     pub(crate) fn has_group_version(&self, group: &str, version: &str) -> bool {
         self.all().any(|r| r.group == group && r.version == version)
+    }
+
+    pub(crate) fn is_builtin_group(&self, group: &str, version: &str) -> bool {
+        BUILTIN
+            .iter()
+            .any(|r| r.group == group && r.version == version)
     }
 
     /// Everything that is served, built-in kinds first.

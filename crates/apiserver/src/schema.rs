@@ -18,12 +18,6 @@ static TYPES: LazyLock<Value> = LazyLock::new(|| {
 /// The name of the shape of `metadata`.
 pub(crate) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
-/// All definitions, for the OpenAPI documents.
-pub(crate) fn definitions() -> &'static Map<String, Value> {
-    static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
-    TYPES.as_object().unwrap_or(&EMPTY)
-}
-
 /// The definition of one type; null for an unknown one.
 pub(crate) fn definition(name: &str) -> &'static Value {
     &TYPES[name]
@@ -38,7 +32,14 @@ pub(crate) fn decode(
     unknown: &mut Vec<String>,
 ) -> Result<Value, String> {
     let mut decoder = Decoder { unknown };
-    decoder.structure(type_name, value, "")
+    decoder.structure(
+        type_name,
+        value,
+        Place {
+            path: "",
+            owner: "",
+        },
+    )
 }
 
 /// As [`decode`], for a part of an object that stands at `path`.
@@ -49,7 +50,8 @@ pub(crate) fn decode_at(
     unknown: &mut Vec<String>,
 ) -> Result<Value, String> {
     let mut decoder = Decoder { unknown };
-    decoder.structure(type_name, value, path)
+    // Custom resources' metadata is the only such part: Go decodes it by itself.
+    decoder.structure(type_name, value, Place { path, owner: "" })
 }
 
 struct Decoder<'a> {
@@ -66,16 +68,19 @@ struct Place<'a> {
 }
 
 impl Decoder<'_> {
-    fn structure(&mut self, type_name: &str, value: &Value, path: &str) -> Result<Value, String> {
+    /// A struct that stands at `place`, whose owner is the struct around it.
+    fn structure(
+        &mut self,
+        type_name: &str,
+        value: &Value,
+        place: Place<'_>,
+    ) -> Result<Value, String> {
+        let path = place.path;
         let owner = type_name.rsplit('.').next().unwrap_or(type_name);
         let shapes = &TYPES[type_name]["properties"];
         let Some(given) = value.as_object() else {
             let (package, name) = short_type(type_name);
-            return Err(mismatch(
-                value,
-                Place { path, owner },
-                &format!("{package}.{name}"),
-            ));
+            return Err(mismatch(value, place, &format!("{package}.{name}")));
         };
         let mut out = Map::new();
         for (field, inner) in given {
@@ -121,7 +126,7 @@ impl Decoder<'_> {
             return Ok(Some(value.clone()));
         }
         if let Some(type_name) = shape["$ref"].as_str() {
-            return self.structure(type_name, value, place.path).map(Some);
+            return self.structure(type_name, value, place).map(Some);
         }
         let clean = match shape["type"].as_str().unwrap_or_default() {
             "string" => string(shape, value, place)?,
@@ -171,7 +176,8 @@ impl Decoder<'_> {
             return Ok(Some(Value::Null));
         }
         if let Some(type_name) = shape["$ref"].as_str() {
-            return self.structure(type_name, &json!({}), path).map(Some);
+            let place = Place { path, owner: "" };
+            return self.structure(type_name, &json!({}), place).map(Some);
         }
         if shape["x-any"] == json!(true) || shape["x-kubernetes-int-or-string"] == json!(true) {
             return Ok(None);
@@ -189,8 +195,10 @@ fn string(shape: &Value, value: &Value, place: Place<'_>) -> Result<Value, Strin
     let Some(text) = value.as_str() else {
         return Err(mismatch(value, place, "string"));
     };
-    if shape["format"] != json!("date-time") {
-        return Ok(value.clone());
+    match shape["format"].as_str() {
+        Some("date-time") => {}
+        Some("byte") => return check_base64(text).map(|()| value.clone()),
+        _ => return Ok(value.clone()),
     }
     let precision = if shape["x-micro"] == json!(true) {
         Precision::Micros
@@ -198,6 +206,26 @@ fn string(shape: &Value, value: &Value, place: Place<'_>) -> Result<Value, Strin
         Precision::Seconds
     };
     time::normalise(text, precision).map(Value::String)
+}
+
+/// Refuses what Go's decoder of standard base64 refuses, in its words.
+fn check_base64(text: &str) -> Result<(), String> {
+    let corrupt = |at: usize| Err(format!("illegal base64 data at input byte {at}"));
+    let bytes = text.as_bytes();
+    let padding = bytes.iter().rev().take_while(|b| **b == b'=').count();
+    let data = bytes.len() - padding;
+    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'\n' | b'\r');
+    if let Some(at) = bytes[..data].iter().position(|b| !good(b)) {
+        return corrupt(at);
+    }
+    let letters = bytes[..data]
+        .iter()
+        .filter(|b| !matches!(b, b'\n' | b'\r'))
+        .count();
+    match (letters % 4, padding) {
+        (0, 0) | (2, 2) | (3, 1) => Ok(()),
+        _ => corrupt(bytes.len()),
+    }
 }
 
 fn integer(shape: &Value, value: &Value, place: Place<'_>) -> Result<Value, String> {

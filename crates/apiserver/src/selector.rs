@@ -101,8 +101,7 @@ fn parse_fields(text: &str, resource: &Resource) -> Outcome<Vec<FieldTerm>> {
             (field, value, true)
         } else {
             return Err(Refusal::bad_request(format!(
-                "unable to parse field selector: invalid selector: '{text}'; can't understand \
-                 '{part}'"
+                "invalid selector: '{text}'; can't understand '{part}'"
             )));
         };
         if !selectable(resource, field) {
@@ -197,8 +196,10 @@ fn split_terms(text: &str) -> Vec<&str> {
 
 fn label_term(whole: &str, term: &str) -> Outcome<LabelTerm> {
     let refuse = || {
+        let mut words = term.split_whitespace().skip(1);
+        let found = words.next().unwrap_or(whole);
         Refusal::bad_request(format!(
-            "unable to parse requirement: found '{term}', expected: a label selector (in {whole:?})"
+            "unable to parse requirement: found '{found}', expected: in, notin, =, ==, !=, gt, lt"
         ))
     };
     if let Some(key) = term.strip_prefix('!') {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, WARNING};
 use http::request::Parts;
@@ -211,8 +212,8 @@ impl Connection {
         let user = match headers.get(AUTHORIZATION) {
             None => self.user.clone(),
             Some(value) => {
-                let token = value.to_str().ok()?.strip_prefix("Bearer ")?.trim();
-                self.inner.lock().tokens.get(token).cloned()
+                let token = token(value.to_str().ok()?)?;
+                self.inner.lock().tokens.get(&token).cloned()
             }
         }?;
         let acted = headers
@@ -295,15 +296,31 @@ impl Caller<'_> {
         let resource = state
             .registry
             .find(&target.group, &target.version, &target.plural)
-            .ok_or_else(Refusal::no_such_path)?;
+            .ok_or_else(|| {
+                // Custom groups are served by another part of the real server, which answers in
+                // plain text.
+                if state
+                    .registry
+                    .is_builtin_group(&target.group, &target.version)
+                {
+                    Refusal::no_such_resource()
+                } else {
+                    Refusal::no_such_path()
+                }
+            })?;
+        let missing = if resource.is_custom() {
+            Refusal::no_such_path
+        } else {
+            Refusal::no_such_resource
+        };
         if !resource.namespaced && !target.namespace.is_empty() {
-            return Err(Refusal::no_such_path());
+            return Err(missing());
         }
         match target.subresource.as_str() {
             "" => {}
             "status" if resource.has_status => {}
             "finalize" if resource.plural == "namespaces" => {}
-            _ => return Err(Refusal::no_such_path()),
+            _ => return Err(missing()),
         }
         let form = Form::negotiate(&parts.headers, &info.query)?;
         let call = Call {
@@ -347,6 +364,20 @@ impl Caller<'_> {
         };
         Ok(show(&call, form, &applied, now))
     }
+}
+
+/// The token of an `Authorization` header: a bearer token, or the password of basic
+/// authentication, as which a kubeconfig hides it in the server's URL.
+fn token(header: &str) -> Option<String> {
+    if let Some(token) = header.strip_prefix("Bearer ") {
+        return Some(token.trim().to_owned());
+    }
+    let pair = BASE64_STANDARD
+        .decode(header.strip_prefix("Basic ")?.trim())
+        .ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    pair.split_once(':')
+        .map(|(_, password)| password.to_owned())
 }
 
 fn show(

@@ -33,6 +33,16 @@ impl FieldError {
         Self::with_value("FieldValueInvalid", "Invalid value", field, value, detail)
     }
 
+    /// As [`FieldError::invalid`], with the value spelt by the caller.
+    pub(crate) fn invalid_text(field: impl Into<String>, value: &str, detail: &str) -> Self {
+        Self::plain(
+            "FieldValueInvalid",
+            &format!("Invalid value: {value}"),
+            field,
+            detail,
+        )
+    }
+
     /// A value of the wrong type: the value is given as the type's name.
     pub(crate) fn type_invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         Self::with_value(
@@ -261,6 +271,20 @@ impl Refusal {
         refusal.set_detail("retryAfterSeconds", json!(1));
         refusal.retry_after = Some(1);
         refusal
+    }
+
+    /// A path of a served group and version that names nothing.
+    pub(crate) fn no_such_resource() -> Self {
+        Self::bare(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    /// A `Status` with details that are empty.
+    pub(crate) fn bare(code: StatusCode, reason: &str, message: &str) -> Self {
+        Self::status(code, reason, message, Some(Map::new()))
     }
 
     /// What the server answers to a path that it does not serve: no `Status`, plain text.

@@ -28,6 +28,7 @@ pub(crate) struct Stored {
     pub(crate) value: Value,
     pub(crate) revision: u64,
     json: OnceLock<Bytes>,
+    item: OnceLock<Bytes>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,22 @@ impl Stored {
             value,
             revision,
             json: OnceLock::new(),
+            item: OnceLock::new(),
         })
+    }
+
+    /// The object as an item of a list of a built-in kind: there the real server leaves out what
+    /// every item would repeat.
+    pub(crate) fn item_json(&self) -> Bytes {
+        let bare = || {
+            let mut value = self.value.clone();
+            if let Some(fields) = value.as_object_mut() {
+                fields.remove("apiVersion");
+                fields.remove("kind");
+            }
+            Bytes::from(value.to_string())
+        };
+        self.item.get_or_init(bare).clone()
     }
 
     /// The object as text, made once for all who ask.

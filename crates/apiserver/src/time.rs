@@ -66,10 +66,22 @@ pub(crate) fn normalise(text: &str, precision: Precision) -> Result<String, Stri
     if !zone_fits {
         return Err(refuse(zone, "Z07:00"));
     }
+    for (from, to, least, most, element) in [
+        (5, 7, 1, 12, "month"),
+        (8, 10, 1, 31, "day"),
+        (11, 13, 0, 23, "hour"),
+        (14, 16, 0, 59, "minute"),
+        (17, 19, 0, 59, "second"),
+    ] {
+        let number: u32 = text[from..to].parse().unwrap_or(u32::MAX);
+        if number < least || number > most {
+            return Err(format!("parsing time {text:?}: {element} out of range"));
+        }
+    }
     let stamp: Timestamp = text
         .replacen(',', ".", 1)
         .parse()
-        .map_err(|_| format!("parsing time {text:?}: out of range"))?;
+        .map_err(|_| format!("parsing time {text:?}: day out of range"))?;
     Ok(spell(stamp, precision))
 }
 

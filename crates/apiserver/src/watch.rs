@@ -24,6 +24,8 @@ use crate::write::Call;
 
 /// How often a watch that asked for bookmarks gets one.
 const BOOKMARKS: Duration = Duration::from_mins(1);
+/// How long before its end a watch gets its last bookmark.
+const BEFORE_THE_END: Duration = Duration::from_secs(2);
 /// The shortest life of a watch that asks for none.
 const LIFE: u64 = 30 * 60;
 
@@ -47,6 +49,7 @@ pub(crate) struct Watch {
     pending: VecDeque<Bytes>,
     deadline: Instant,
     bookmark: Option<Instant>,
+    bookmarks: bool,
     epoch: u64,
     trouble: Trouble,
     ended: bool,
@@ -89,7 +92,8 @@ impl Watch {
             cursor: asked,
             pending: VecDeque::new(),
             deadline: now + Duration::from_secs(seconds),
-            bookmark: bookmarks.then(|| now + BOOKMARKS),
+            bookmark: None,
+            bookmarks,
             epoch: state.watch_epoch,
             trouble,
             ended: false,
@@ -98,6 +102,7 @@ impl Watch {
         if let Some(end) = trouble.end {
             watch.deadline = watch.deadline.min(now + end);
         }
+        watch.plan_bookmark(now);
         if replays {
             watch.replay(state);
         } else if asked == 0 {
@@ -189,9 +194,19 @@ impl Watch {
         if now >= self.deadline {
             self.ended = true;
         } else if self.bookmark.is_some_and(|due| now >= due) {
-            self.bookmark = Some(now + BOOKMARKS);
+            self.plan_bookmark(now);
             self.push_bookmark(self.cursor, false);
         }
+    }
+
+    /// The next bookmark comes in a minute, or shortly before the end.
+    fn plan_bookmark(&mut self, now: Instant) {
+        let last = self
+            .deadline
+            .checked_sub(BEFORE_THE_END)
+            .unwrap_or(self.deadline);
+        let last = if last > now { last } else { self.deadline };
+        self.bookmark = self.bookmarks.then(|| last.min(now + BOOKMARKS));
     }
 
     fn consider(&mut self, change: &Change) {

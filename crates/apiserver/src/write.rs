@@ -59,6 +59,7 @@ impl<'a> Call<'a> {
     }
 
     fn directive(&self, options: &str) -> Outcome<Directive> {
+        self.info.query.check_dry_run(options)?;
         Directive::parse(self.info.query.get("fieldValidation"), options)
     }
 
@@ -84,6 +85,9 @@ impl<'a> Call<'a> {
 
 /// `POST`.
 pub(crate) fn create(state: &mut State, call: &Call<'_>) -> Outcome<Applied> {
+    if call.resource.namespaced && call.target.namespace.is_empty() {
+        return Err(Refusal::method_not_allowed());
+    }
     let Decoded {
         mut object,
         warnings,
@@ -163,7 +167,7 @@ pub(crate) fn patch(state: &mut State, call: &Call<'_>) -> Outcome<Applied> {
     let Decoded {
         mut object,
         warnings,
-    } = decode::normalise(resource, &patched, directive)?;
+    } = decode::normalise_patched(resource, &patched, directive)?;
     fit_namespace(resource, &call.target.namespace, &mut object)?;
     fit_name(call, &object)?;
     replace(state, call, &key, &existing, object, warnings)
@@ -189,7 +193,7 @@ fn insert(state: &mut State, call: &Call<'_>, mut object: Value) -> Outcome<Show
         validate::create(resource, &object)?;
         let name = meta::name(&object).to_owned();
         let key = State::key(resource, meta::namespace(&object), &name);
-        if !meta::resource_version(&object).is_empty() && version_of(&object)? != 0 {
+        if version_of(&object).is_ok_and(|version| version != 0) {
             return Err(Refusal::unexpected(
                 "resourceVersion should not be set on objects to be created",
             ));

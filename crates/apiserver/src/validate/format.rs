@@ -31,7 +31,7 @@ pub(crate) fn dns_label(value: &str) -> Vec<String> {
         } else {
             format!(
                 "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
-                 '-', and must start and end with an alphanumeric character (e.g. 'my-name', or \
+                 '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
                  '123-abc', regex used for validation is '{LABEL}')"
             )
         });
@@ -55,7 +55,7 @@ pub(crate) fn path_segment(value: &str) -> Vec<String> {
 pub(crate) fn qualified_name(value: &str) -> Vec<String> {
     let told = format!(
         "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-         alphanumeric character (e.g. 'MyName', or 'my.name', or '123-abc', regex used for \
+         alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
          validation is '{QUALIFIED}')"
     );
     let parts: Vec<&str> = value.split('/').collect();
@@ -101,8 +101,8 @@ pub(crate) fn label_value(value: &str) -> Vec<String> {
     if !value.is_empty() && !is_qualified(value) {
         found.push(format!(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', \
-             '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue', \
-             or 'my_value', or '12345', regex used for validation is '({QUALIFIED})?')"
+             '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  \
+             or 'my_value',  or '12345', regex used for validation is '({QUALIFIED})?')"
         ));
     }
     found
@@ -118,7 +118,7 @@ pub(crate) fn config_key(value: &str) -> Vec<String> {
     if value.is_empty() || !value.chars().all(fits) {
         found.push(
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
-             'key.name', or 'KEY_NAME', or 'key-name', regex used for validation is \
+             'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is \
              '[-._a-zA-Z0-9]+')"
                 .to_owned(),
         );

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::format;
 use crate::meta;
-use crate::resources::{NAMESPACES, Resource};
+use crate::resources::{CONFIG_MAPS, NAMESPACES, Resource};
 use crate::status::FieldError;
 
 const IMMUTABLE: &str = "field is immutable";
@@ -58,6 +58,9 @@ pub(super) fn create(resource: &Resource, object: &Value) -> Vec<FieldError> {
     }
     errors.extend(common(object));
     errors.extend(finalizers(object));
+    if resource.group.is_empty() && resource.kind != "Event" {
+        errors.extend(core_finalizers(object));
+    }
     errors
 }
 
@@ -71,6 +74,9 @@ pub(super) fn update(resource: &Resource, new: &Value, old: &Value) -> Vec<Field
     }
     errors.extend(common(new));
     errors.extend(finalizers(new));
+    if resource.is(CONFIG_MAPS) {
+        errors.extend(core_finalizers(new));
+    }
     if meta::is_deleting(old) {
         let before: BTreeSet<String> = meta::finalizers(old).into_iter().collect();
         let after: BTreeSet<String> = meta::finalizers(new).into_iter().collect();
@@ -190,9 +196,9 @@ fn owners(references: &Value) -> Vec<FieldError> {
         if owner["controller"] == json!(true) {
             let this = format!("{}/{}", text("kind"), text("name"));
             match &controller {
-                Some(first) => errors.push(FieldError::invalid(
+                Some(first) => errors.push(FieldError::invalid_text(
                     "metadata.ownerReferences",
-                    references,
+                    &in_struct_order(references),
                     &format!(
                         "Only one reference can have Controller set to true. Found \"true\" in \
                          references for {first} and {this}"
@@ -203,6 +209,50 @@ fn owners(references: &Value) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// Owner references as the real server prints them: with the fields in the order of its struct.
+fn in_struct_order(references: &Value) -> String {
+    let fields = [
+        "apiVersion",
+        "kind",
+        "name",
+        "uid",
+        "controller",
+        "blockOwnerDeletion",
+    ];
+    let printed: Vec<String> = references
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|owner| {
+            let pairs: Vec<String> = fields
+                .iter()
+                .filter(|field| !owner[**field].is_null())
+                .map(|field| format!("{field:?}:{}", owner[*field]))
+                .collect();
+            format!("{{{}}}", pairs.join(","))
+        })
+        .collect();
+    format!("[{}]", printed.join(","))
+}
+
+/// The kinds of the core group ask more of a finalizer's name.
+fn core_finalizers(object: &Value) -> Vec<FieldError> {
+    let names = meta::finalizers(object);
+    let standard = ["kubernetes", meta::ORPHAN, meta::FOREGROUND];
+    names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.contains('/') && !standard.contains(&name.as_str()))
+        .map(|(index, name)| {
+            FieldError::invalid(
+                format!("metadata.finalizers[{index}]"),
+                &json!(name),
+                "name is neither a standard finalizer name nor is it fully qualified",
+            )
+        })
+        .collect()
 }
 
 fn finalizers(object: &Value) -> Vec<FieldError> {
