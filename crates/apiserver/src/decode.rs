@@ -60,7 +60,7 @@ pub(crate) fn parse(headers: &HeaderMap, body: &[u8], resource: &Resource) -> Ou
     if media_type != "application/json" {
         return Err(Refusal::unsupported_media_type("application/json"));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
         let told = if error.is_eof() {
             "unexpected end of JSON input".to_owned()
         } else {
@@ -73,7 +73,17 @@ pub(crate) fn parse(headers: &HeaderMap, body: &[u8], resource: &Resource) -> Ou
             resource.kind,
             summary(body)
         ))
-    })
+    })?;
+    if resource.is_custom() && value["kind"].as_str().is_none_or(str::is_empty) {
+        return Err(Refusal::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing \
+             in '{}' ({})",
+            resource.kind,
+            String::from_utf8_lossy(body),
+            summary(body)
+        )));
+    }
+    Ok(value)
 }
 
 /// Brings an object into the form in which it is stored: known fields, canonical times, defaults.
@@ -151,6 +161,12 @@ fn normalise_or(
             "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
             given.1, given.0
         )));
+    }
+    if resource.is_custom() && given.1 != resource.kind {
+        let told = format!("must be {}", resource.kind);
+        let error = FieldError::invalid("kind", &json!(given.1), &told);
+        let kind = crate::resources::qualify(given.1, &resource.group);
+        return Err(Refusal::invalid(&kind, meta::name(value), &[error]));
     }
     if given.1 != resource.kind {
         let version = given.0.rsplit('/').next().unwrap_or_default();

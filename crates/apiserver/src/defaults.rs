@@ -21,6 +21,15 @@ fn fill(object: &mut Value, field: &str, value: Value) {
     }
 }
 
+/// The items of a list, none where it is missing. Indexing would put a null there.
+fn items<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> {
+    object
+        .get_mut(list)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+}
+
 fn pod(object: &mut Value) {
     let spec = &mut object["spec"];
     if !spec.is_object() {
@@ -51,7 +60,7 @@ fn pod(object: &mut Value) {
     }
     tolerations(spec);
     for list in ["containers", "initContainers", "ephemeralContainers"] {
-        for container in spec[list].as_array_mut().into_iter().flatten() {
+        for container in items(spec, list) {
             fill(
                 container,
                 "terminationMessagePath",
@@ -66,7 +75,7 @@ fn pod(object: &mut Value) {
                 "IfNotPresent"
             };
             fill(container, "imagePullPolicy", json!(policy));
-            for port in container["ports"].as_array_mut().into_iter().flatten() {
+            for port in items(container, "ports") {
                 fill(port, "protocol", json!("TCP"));
             }
         }
@@ -161,7 +170,7 @@ fn rbac(kind: &str, object: &mut Value) {
     {
         object["roleRef"]["apiGroup"] = json!(group);
     }
-    for subject in object["subjects"].as_array_mut().into_iter().flatten() {
+    for subject in items(object, "subjects") {
         let named = subject["kind"]
             .as_str()
             .is_some_and(|k| k == "User" || k == "Group");

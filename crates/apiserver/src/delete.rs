@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::status::{FieldError, Outcome, Refusal};
 use crate::store::{Key, Stored};
 use crate::write::{Applied, Call, Shown};
-use crate::{crd, decode, meta, time};
+use crate::{crd, meta, time};
 
 /// What becomes of the dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,8 @@ impl Options {
         let mut options = if call.body.is_empty() {
             Self::from_query(&call.info.query)?
         } else {
-            let value = decode::parse(call.headers, call.body, call.resource)?;
+            let value = serde_json::from_slice(call.body)
+                .map_err(|error| Refusal::bad_request(error.to_string()))?;
             Self::from_body(&value)?
         };
         call.info.query.check_dry_run("DeleteOptions")?;

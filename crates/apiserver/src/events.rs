@@ -38,6 +38,13 @@ pub(crate) fn from_storage(resource: &Resource, object: &Value) -> Option<Value>
     }
     let mut object = rename(object.clone(), |(core, new)| (core, new));
     object["apiVersion"] = json!("events.k8s.io/v1");
+    if let Some(fields) = object.as_object_mut() {
+        for field in ["reportingController", "reportingInstance"] {
+            if fields.get(field) == Some(&json!("")) {
+                fields.remove(field);
+            }
+        }
+    }
     Some(object)
 }
 

@@ -3,7 +3,6 @@
 //! Both work off one queue. When it is worked off is the setting [`Gc`].
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::delete::{self, Options, Propagation};
 use crate::record::Writer;
-use crate::resources::{CRDS, NAMESPACES};
+use crate::resources::CRDS;
 use crate::state::State;
 use crate::store::{Key, Stored};
-use crate::{crd, meta};
+use crate::{crd, meta, namespaces};
 
 /// When dependents of deleted owners, and the contents of deleted namespaces, are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +30,6 @@ pub enum Gc {
 }
 
 const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
-const NAMESPACE_CONTROLLER: &str = "system:serviceaccount:kube-system:namespace-controller";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Work {
@@ -112,6 +110,11 @@ impl Queue {
         self.work.front().map(|(due, _)| *due)
     }
 
+    /// A namespace is gone.
+    pub(crate) fn namespace_gone(&mut self, name: &str) {
+        self.terminating.remove(name);
+    }
+
     fn owners_of(&mut self, value: &Value) {
         for owner in meta::owners(value) {
             if let Some(uid) = owner["uid"].as_str() {
@@ -160,7 +163,7 @@ pub(crate) fn run(state: &mut State, all: bool) {
                     look_at(state, &key);
                 }
             }
-            Work::Namespace(name) => empty_namespace(state, &name),
+            Work::Namespace(name) => namespaces::empty(state, &name),
             Work::Definition(key) => crd::finish_deletion(state, &key),
         }
     }
@@ -358,62 +361,4 @@ fn remove_finalizer(state: &mut State, key: &Key, finalizer: &str) {
     let mut object = stored.value.clone();
     meta::set_finalizers(&mut object, &finalizers);
     state.put(&resource, key.clone(), object, &writer);
-}
-
-/// Deletes what a namespace holds, and the namespace once it holds nothing.
-fn empty_namespace(state: &mut State, name: &str) {
-    let namespaces: Arc<str> = Arc::from(NAMESPACES);
-    let key = Key::new(&namespaces, "", name);
-    let Some(stored) = state.store.get(&key).cloned() else {
-        state.gc.terminating.remove(name);
-        return;
-    };
-    if !meta::is_deleting(&stored.value) {
-        return;
-    }
-    let contents: Vec<Key> = state
-        .store
-        .all()
-        .filter(|(key, _)| key.namespace() == name)
-        .map(|(key, _)| key.clone())
-        .collect();
-    let writer = Writer::controller("delete", NAMESPACE_CONTROLLER);
-    let mut left = false;
-    for held in contents {
-        let Some(resource) = state.registry.find_qualified(&held.resource) else {
-            continue;
-        };
-        let deleted = delete::delete(state, &resource, &held, &Options::background(), &writer);
-        left |= deleted.is_ok_and(|deleted| !deleted.gone);
-    }
-    if left {
-        return;
-    }
-    let Some(resource) = state.registry.find_qualified(NAMESPACES) else {
-        return;
-    };
-    let mut object = stored.value.clone();
-    let mut finalizers: Vec<Value> = object["spec"]["finalizers"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    finalizers.retain(|f| f != "kubernetes");
-    if finalizers.is_empty() && meta::finalizers(&object).is_empty() {
-        state.gc.terminating.remove(name);
-        state.remove(&resource, &key, &writer);
-        return;
-    }
-    if finalizers.is_empty() {
-        object["spec"] = json!({});
-    } else {
-        object["spec"]["finalizers"] = Value::Array(finalizers);
-    }
-    if object != stored.value {
-        state.put(
-            &resource,
-            key,
-            object,
-            &Writer::controller("update", NAMESPACE_CONTROLLER),
-        );
-    }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod gc;
 mod http_server;
 mod meta;
+mod namespaces;
 mod openapi;
 mod patch;
 mod prepare;

@@ -95,6 +95,10 @@ impl Form {
     /// A list.
     pub(crate) fn list(self, resource: &Resource, listed: &Listed, now: SystemTime) -> Vec<u8> {
         let mut meta = json!({"resourceVersion": listed.revision.to_string()});
+        if resource.is_custom() {
+            // The real server keeps them as free JSON, in which nothing is left out.
+            meta["continue"] = json!("");
+        }
         if let Some(next) = &listed.next {
             meta["continue"] = json!(next);
         }

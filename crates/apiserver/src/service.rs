@@ -19,7 +19,7 @@ use crate::body::{ConnectionLost, ResponseBody};
 use crate::fault::{Answer, FaultAction};
 use crate::print::Form;
 use crate::request::{RequestInfo, Target};
-use crate::resources::qualify;
+use crate::resources::{NAMESPACES, qualify};
 use crate::server::{FOREVER, Inner};
 use crate::state::State;
 use crate::status::{Outcome, Refusal, RefusalBody};
@@ -308,10 +308,14 @@ impl Caller<'_> {
                     Refusal::no_such_path()
                 }
             })?;
-        let missing = if resource.is_custom() {
-            Refusal::no_such_path
-        } else {
-            Refusal::no_such_resource
+        let missing = || {
+            if resource.is_custom() && target.subresource == "status" {
+                Refusal::not_found(&resource.qualified, &target.name)
+            } else if resource.is_custom() {
+                Refusal::no_such_path()
+            } else {
+                Refusal::no_such_resource()
+            }
         };
         if !resource.namespaced && !target.namespace.is_empty() {
             return Err(missing());
@@ -353,7 +357,7 @@ impl Caller<'_> {
             Method::PUT if named => write::update(state, &call)?,
             Method::PATCH if named => write::patch(state, &call)?,
             Method::DELETE if named && target.subresource.is_empty() => delete::one(state, &call)?,
-            Method::DELETE if !named => {
+            Method::DELETE if !named && !resource.is(NAMESPACES) => {
                 let listed = read::delete_collection(state, &call)?;
                 return Ok(json_response(
                     StatusCode::OK,

@@ -58,7 +58,10 @@ fn merge_value(shape: &Value, target: &mut Value, patch: &Value) {
         let inner = field_shape(shape, field);
         let slot = fields.entry(field.clone()).or_insert(Value::Null);
         if change.is_array() && merges(inner) {
-            merge_list(inner, slot, change);
+            let order = changes
+                .get(&format!("{ORDER}{field}"))
+                .and_then(Value::as_array);
+            merge_list(inner, slot, change, order.map(Vec::as_slice));
         } else if change.is_object() {
             merge_value(inner, slot, change);
         } else {
@@ -66,16 +69,21 @@ fn merge_value(shape: &Value, target: &mut Value, patch: &Value) {
         }
     }
     for (field, order) in changes {
-        if let (Some(list), Some(order)) = (field.strip_prefix(ORDER), order.as_array()) {
-            let key = merge_key(field_shape(shape, list)).to_owned();
-            if let Some(Value::Array(items)) = fields.get_mut(list) {
-                put_in_order(items, order, &key);
-            }
+        let Some(list) = field
+            .strip_prefix(ORDER)
+            .filter(|list| !changes.contains_key(*list))
+        else {
+            continue;
+        };
+        let key = merge_key(field_shape(shape, list)).to_owned();
+        if let (Some(order), Some(Value::Array(items))) = (order.as_array(), fields.get_mut(list)) {
+            let before = items.clone();
+            *items = arranged(std::mem::take(items), &before, order, &key);
         }
     }
 }
 
-fn merge_list(shape: &Value, target: &mut Value, patch: &Value) {
+fn merge_list(shape: &Value, target: &mut Value, patch: &Value, order: Option<&[Value]>) {
     let changes = patch.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut items = target.as_array().cloned().unwrap_or_default();
     let key = merge_key(shape);
@@ -108,24 +116,39 @@ fn merge_list(shape: &Value, target: &mut Value, patch: &Value) {
             }
         }
     }
-    *target = Value::Array(items);
+    let before = target.as_array().cloned().unwrap_or_default();
+    let order = order.unwrap_or(changes);
+    *target = Value::Array(arranged(items, &before, order, key));
 }
 
-/// Items named in `order` come in that order; those of others stay behind them.
-fn put_in_order(items: &mut [Value], order: &[Value], key: &str) {
-    let place = |item: &Value| {
-        order
-            .iter()
-            .position(|o| {
-                if key.is_empty() {
-                    o == item
-                } else {
-                    o[key] == item[key]
-                }
-            })
-            .unwrap_or(usize::MAX)
+/// The items that `order` names come in its order; each of the others is put in, from the last
+/// place on, before the first of them that stood behind it before.
+fn arranged(items: Vec<Value>, before: &[Value], order: &[Value], key: &str) -> Vec<Value> {
+    let same = |a: &Value, b: &Value| {
+        if key.is_empty() {
+            a == b
+        } else {
+            a[key] == b[key]
+        }
     };
-    items.sort_by_key(place);
+    let place = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+    let (mut out, others): (Vec<Value>, Vec<Value>) = items
+        .into_iter()
+        .partition(|item| place(order, item).is_some());
+    out.sort_by_key(|item| place(order, item));
+    let mut from = 0;
+    for other in others {
+        let own = place(before, &other);
+        let at = out[from..]
+            .iter()
+            .position(|item| {
+                place(before, item).is_some_and(|there| own.is_some_and(|o| there > o))
+            })
+            .map_or(out.len(), |at| from + at);
+        out.insert(at, other);
+        from = at + 1;
+    }
+    out
 }
 
 fn without_directives(changes: &Map<String, Value>) -> Value {

@@ -1,5 +1,6 @@
 //! Custom resources: pruning, defaults and validation by a CustomResourceDefinition's schema.
 
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::schema;
@@ -90,7 +91,7 @@ fn prune(shape: &Value, value: &mut Value, path: &str, unknown: &mut Vec<String>
     }
 }
 
-/// Fills in defaults, and drops nulls where a default stands ready or null is not allowed.
+/// Fills in defaults, and drops nulls where they are not allowed.
 fn fill(shape: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -99,8 +100,10 @@ fn fill(shape: &Value, value: &mut Value) {
             for (field, inner_shape) in shape["properties"].as_object().unwrap_or(&NONE) {
                 let default = &inner_shape["default"];
                 let nullable = inner_shape["nullable"] == json!(true);
-                let missing = fields.get(field).is_none_or(|v| v.is_null() && !nullable);
-                if missing && !default.is_null() {
+                if !nullable && fields.get(field).is_some_and(Value::is_null) {
+                    fields.remove(field);
+                }
+                if !default.is_null() && !fields.contains_key(field) {
                     fields.insert(field.clone(), default.clone());
                 }
                 if let Some(inner) = fields.get_mut(field) {
@@ -181,6 +184,12 @@ fn limits(shape: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>
             && (length as u64) < least
         {
             let detail = format!("{path} in body should be at least {least} chars long");
+            errors.push(FieldError::invalid(path, value, &detail));
+        }
+        if let (Some(text), Some(pattern)) = (value.as_str(), shape["pattern"].as_str())
+            && Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))
+        {
+            let detail = format!("{path} in body should match '{pattern}'");
             errors.push(FieldError::invalid(path, value, &detail));
         }
         if let (Some(length), Some(most)) = (length, shape["maxLength"].as_u64())

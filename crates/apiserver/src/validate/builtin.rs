@@ -67,14 +67,30 @@ pub(super) fn event(object: &Value) -> Vec<FieldError> {
         .unwrap_or_default();
     let namespace = meta::namespace(object);
     let fits = involved == namespace || (involved.is_empty() && namespace == "default");
-    if fits {
-        return Vec::new();
+    let mut errors = Vec::new();
+    if !fits {
+        let told = "does not match event.namespace";
+        errors.push(FieldError::invalid(
+            "involvedObject.namespace",
+            &json!(involved),
+            told,
+        ));
     }
-    vec![FieldError::invalid(
-        "involvedObject.namespace",
-        &json!(involved),
-        "does not match event.namespace",
-    )]
+    errors
+}
+
+/// What `events.k8s.io/v1` asks of a new event, beyond what `v1` does.
+pub(super) fn new_event(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if object["eventTime"].is_null() {
+        errors.push(FieldError::required("eventTime", ""));
+    }
+    let kind = object["type"].as_str().unwrap_or_default();
+    if kind != "Normal" && kind != "Warning" {
+        let told = format!("has invalid value: {kind}");
+        errors.push(FieldError::invalid("type", &json!(kind), &told));
+    }
+    errors
 }
 
 pub(super) fn rbac(kind: &str, object: &Value, old: Option<&Value>) -> Vec<FieldError> {

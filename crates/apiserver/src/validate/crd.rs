@@ -62,16 +62,28 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
             ));
         } else if schema["type"] != json!("object") {
             errors.push(FieldError::invalid(
-                format!("spec.validation.openAPIV3Schema.type"),
+                "spec.validation.openAPIV3Schema.type",
                 &schema["type"],
                 "must be object at the root",
             ));
         }
     }
-    for field in ["plural", "kind"] {
+    for field in ["plural", "singular", "kind", "listKind"] {
         if text(&spec["names"][field]).is_empty() {
             errors.push(FieldError::required(format!("spec.names.{field}"), ""));
         }
+    }
+    if old.is_none()
+        && object["status"]["storedVersions"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+    {
+        let told = "must have at least one stored version";
+        errors.push(FieldError::invalid(
+            "status.storedVersions",
+            &Value::Null,
+            told,
+        ));
     }
     if let Some(old) = old {
         for (path, before, after) in [

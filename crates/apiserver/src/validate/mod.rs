@@ -42,6 +42,13 @@ fn content(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Fiel
         ("", "ConfigMap") => builtin::config_map(object, old),
         ("", "Pod") => pod::validate(object, old),
         ("", "Event") => builtin::event(object),
+        ("events.k8s.io", _) => {
+            let mut errors = builtin::event(object);
+            if old.is_none() {
+                errors.extend(builtin::new_event(object));
+            }
+            errors
+        }
         ("rbac.authorization.k8s.io", kind) => builtin::rbac(kind, object, old),
         ("apiextensions.k8s.io", _) => crd::validate(object, old),
         _ => Vec::new(),
@@ -52,9 +59,10 @@ fn refuse(resource: &Resource, object: &Value, errors: Vec<FieldError>) -> Outco
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Refusal::invalid(
-        &resource.qualified_kind(),
-        meta::name(object),
-        &errors,
-    ))
+    // Events are validated in their stored form, and named by it.
+    let kind = match resource.group.as_str() {
+        "events.k8s.io" => resource.kind.clone(),
+        _ => resource.qualified_kind(),
+    };
+    Err(Refusal::invalid(&kind, meta::name(object), &errors))
 }

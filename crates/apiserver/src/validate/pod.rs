@@ -40,7 +40,7 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::required("spec.containers", ""));
     }
     for (field, known) in [
-        ("restartPolicy", &["Always", "Never", "OnFailure"][..]),
+        ("restartPolicy", &["Always", "OnFailure", "Never"][..]),
         (
             "dnsPolicy",
             &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
