@@ -52,6 +52,7 @@ impl LeaderElection {
             },
             name: Arc::clone(&name),
             identity: Arc::clone(&name),
+            release: true,
             release_on_drop: false,
             grace: GRACE,
             telling: Telling::new(Arc::clone(&name), "".into(), name),

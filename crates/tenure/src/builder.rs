@@ -390,6 +390,8 @@ impl Builder {
         };
         let telling = Telling::new(Arc::clone(&name), namespace, Arc::clone(&identity));
         let (clock, release_on_drop) = (self.clock, self.release_on_drop);
+        // A leader for life's core knows by itself whether to delete the lock (F10).
+        let release = self.release || self.kind != Kind::Lease;
         let driver = move |client: kube::Client| {
             Driver::new(Parts {
                 lock: make(client),
@@ -404,6 +406,7 @@ impl Builder {
                 },
                 name,
                 identity,
+                release,
                 release_on_drop,
                 grace,
                 telling,

@@ -81,6 +81,8 @@ pub(crate) struct Driver<L: Lock> {
     outside: Outside,
     name: Arc<str>,
     identity: Arc<str>,
+    /// Whether ended work frees the lock.
+    release: bool,
     release_on_drop: bool,
     grace: Duration,
     waiting: VecDeque<oneshot::Sender<Leadership>>,
@@ -101,6 +103,7 @@ pub(crate) struct Parts<L: Lock> {
     pub(crate) outside: Outside,
     pub(crate) name: Arc<str>,
     pub(crate) identity: Arc<str>,
+    pub(crate) release: bool,
     pub(crate) release_on_drop: bool,
     pub(crate) grace: Duration,
     pub(crate) telling: Telling,
@@ -124,6 +127,7 @@ impl<L: Lock> Driver<L> {
             outside,
             name,
             identity,
+            release,
             release_on_drop,
             grace,
             telling,
@@ -137,6 +141,7 @@ impl<L: Lock> Driver<L> {
             outside,
             name,
             identity,
+            release,
             release_on_drop,
             grace,
             waiting: VecDeque::new(),
@@ -303,6 +308,7 @@ impl<L: Lock> Driver<L> {
                     .as_ref()
                     .is_some_and(|now| Arc::ptr_eq(now, &term));
                 if current {
+                    let release = release && self.release;
                     return Some(Event::Command(Command::WorkEnded { release }));
                 }
                 if !ending {
