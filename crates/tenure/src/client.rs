@@ -1,45 +1,97 @@
-//! An election's own way to the API server (rule L16).
+//! The clients that elections talk through (rule L16).
+//!
+//! kube bakes a retry layer into each client that it makes by default: up to 15 resends of one
+//! request, for minutes. A renewal that is resent behind the election's back is sent by nobody's
+//! clock, so an election makes its own client from a [`kube::Config`], and sends each request
+//! once. How long a call may take is the call limit's business, which covers everything from the
+//! connection to the last byte of the answer; a client has no limit of its own but for connecting.
+
+use std::{fmt, time::Duration};
 
 use kube::{Client, Config};
 
-/// A connection that several elections share, instead of opening one each.
+/// The longest that connecting may take, TLS included. A call gives up earlier, at its own limit;
+/// this one ends tries that nobody waits for any more.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A client for elections: it sends each request once, does not limit rates, and leaves timeouts
+/// to the call limit (rule L16).
 ///
-/// It belongs to the runtime on which it was made and must outlive no runtime; elections with a
-/// [`dedicated_thread`](crate::Builder::dedicated_thread) should not use one of another runtime.
+/// Everything else in `config` is kept: credentials, certificates, proxy, impersonation, headers.
+///
+/// # Errors
+/// Whatever kube finds wrong with the configuration. Whether a server answers is not tried.
+///
+/// # Panics
+/// Outside of a tokio runtime, as [`Client::try_from`].
+pub fn election_client(config: Config) -> Result<Client, kube::Error> {
+    Client::try_from(for_elections(config))
+}
+
+fn for_elections(mut config: Config) -> Config {
+    config.default_retry = false;
+    let connect = config.connect_timeout.unwrap_or(CONNECT_LIMIT);
+    config.connect_timeout = Some(connect.min(CONNECT_LIMIT));
+    // A watch is silent for minutes; calls have their own limit.
+    config.read_timeout = None;
+    config
+}
+
+/// Connections to one API server that several elections share. Cheap to clone.
+///
+/// An election that is not given one makes its own, which is what few elections should do: then
+/// nothing else queues before a renewal. With a hundred locks in one process, sharing saves a
+/// hundred TLS handshakes and as many idle connections.
 #[derive(Clone)]
-pub struct Connection(Client);
+pub struct Connection {
+    client: Client,
+}
 
 impl Connection {
-    /// Connect as an election would.
+    /// A connection by [`election_client`].
     ///
     /// # Errors
-    /// As kube's, if the configuration cannot be used (certificates, credentials).
+    /// As [`election_client`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime. Connections live on the runtime that they are made on, and must
+    /// not outlive it.
     pub fn new(config: Config) -> Result<Self, kube::Error> {
-        election_client(config).map(Self)
+        election_client(config).map(Self::over)
     }
 
-    pub(crate) fn client(&self) -> Client {
-        self.0.clone()
+    /// A connection over a client that somebody made. It should not retry by itself (rule L16):
+    /// set [`Config::default_retry`] to false before making it.
+    pub fn over(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client, as another handle on the same connections.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 }
 
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
 }
 
-/// A client without kube's own resending: up to 15 tries and 217 s would turn a call limit into a
-/// wish, and send writes again that were already applied (rules L6, L16).
-///
-/// # Errors
-/// As kube's, if the configuration cannot be used (certificates, credentials).
-pub fn election_client(mut config: Config) -> Result<Client, kube::Error> {
-    config.default_retry = false;
-    // A watch may be silent for minutes; calls have limits of their own.
-    config.read_timeout = None;
-    Client::try_from(config)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_elections_client_neither_resends_nor_times_reads() {
+        let mut config = Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        config.read_timeout = Some(Duration::from_secs(1));
+        config.connect_timeout = Some(Duration::from_secs(3));
+        let ours = for_elections(config.clone());
+        assert!(!ours.default_retry);
+        assert_eq!(ours.read_timeout, None);
+        assert_eq!(ours.connect_timeout, Some(Duration::from_secs(3)));
+        config.connect_timeout = None;
+        assert_eq!(for_elections(config).connect_timeout, Some(CONNECT_LIMIT));
+    }
 }

@@ -47,7 +47,11 @@ pub fn inspect(process: &ProcessId) -> Fate {
 
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({}, boot {})", self.pid, self.pid_namespace, self.boot)
+        write!(
+            f,
+            "process {} ({}, boot {})",
+            self.pid, self.pid_namespace, self.boot
+        )
     }
 }
 
@@ -109,18 +113,33 @@ mod platform {
     use super::{Exists, ProcessId, counts_from_boot, parse_stat};
 
     pub(super) fn own_process() -> Option<ProcessId> {
-        if !counts_from_boot(fs::read_to_string("/proc/self/timens_offsets").ok().as_deref()) {
+        if !counts_from_boot(
+            fs::read_to_string("/proc/self/timens_offsets")
+                .ok()
+                .as_deref(),
+        ) {
             return None;
         }
         let (pid, start) = parse_stat(&fs::read_to_string("/proc/self/stat").ok()?)?;
         if pid != std::process::id() {
             return None;
         }
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
-        let pid_namespace =
-            fs::read_link("/proc/self/ns/pid").ok()?.into_os_string().into_string().ok()?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()?
+            .trim()
+            .to_owned();
+        let pid_namespace = fs::read_link("/proc/self/ns/pid")
+            .ok()?
+            .into_os_string()
+            .into_string()
+            .ok()?;
         let known = !boot.is_empty() && !pid_namespace.is_empty();
-        known.then_some(ProcessId { pid, start, boot, pid_namespace })
+        known.then_some(ProcessId {
+            pid,
+            start,
+            boot,
+            pid_namespace,
+        })
     }
 
     pub(super) fn exists(pid: u32) -> Exists {
@@ -163,7 +182,12 @@ mod tests {
     use super::*;
 
     fn process(pid: u32, start: u64) -> ProcessId {
-        ProcessId { pid, start, boot: "b".into(), pid_namespace: "pid:[1]".into() }
+        ProcessId {
+            pid,
+            start,
+            boot: "b".into(),
+            pid_namespace: "pid:[1]".into(),
+        }
     }
 
     #[test]
@@ -173,7 +197,14 @@ mod tests {
             let stat = format!("23673 ({name}) {rest}\n");
             assert_eq!(parse_stat(&stat), Some((23673, 445_260)), "{name}");
         }
-        for bad in ["", "1", "1 (x", "1 (x) S 1 2", "x (y) S", "1 (x) S 1 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 -5 3"] {
+        for bad in [
+            "",
+            "1",
+            "1 (x",
+            "1 (x) S 1 2",
+            "x (y) S",
+            "1 (x) S 1 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 -5 3",
+        ] {
             assert_eq!(parse_stat(bad), None, "{bad}");
         }
     }
@@ -183,8 +214,17 @@ mod tests {
         let own = process(7, 70);
         let gone = |p: &ProcessId| judge(p, &own, |_| Exists::No, |_| None);
         assert_eq!(gone(&process(5, 50)), Fate::Gone);
-        assert_eq!(gone(&ProcessId { boot: "c".into(), ..process(5, 50) }), Fate::CannotTell);
-        let elsewhere = ProcessId { pid_namespace: "pid:[2]".into(), ..process(5, 50) };
+        assert_eq!(
+            gone(&ProcessId {
+                boot: "c".into(),
+                ..process(5, 50)
+            }),
+            Fate::CannotTell
+        );
+        let elsewhere = ProcessId {
+            pid_namespace: "pid:[2]".into(),
+            ..process(5, 50)
+        };
         assert_eq!(gone(&elsewhere), Fate::CannotTell);
     }
 
@@ -201,8 +241,12 @@ mod tests {
     #[test]
     fn a_shifted_time_namespace_is_noticed() {
         assert!(counts_from_boot(None));
-        assert!(counts_from_boot(Some("monotonic           0         0\nboottime            0         0\n")));
-        assert!(counts_from_boot(Some("monotonic           9         0\nboottime            0         0\n")));
+        assert!(counts_from_boot(Some(
+            "monotonic           0         0\nboottime            0         0\n"
+        )));
+        assert!(counts_from_boot(Some(
+            "monotonic           9         0\nboottime            0         0\n"
+        )));
         assert!(!counts_from_boot(Some("monotonic 0 0\nboottime 86400 0\n")));
         assert!(!counts_from_boot(Some("boottime -1 0\n")));
         assert!(!counts_from_boot(Some("boottime what\n")));
@@ -214,16 +258,35 @@ mod tests {
         let own = own_process().unwrap();
         assert_eq!(own.pid, std::process::id());
         assert_eq!(inspect(&own), Fate::Alive);
-        assert_eq!(inspect(&ProcessId { start: own.start + 1, ..own.clone() }), Fate::Gone);
+        assert_eq!(
+            inspect(&ProcessId {
+                start: own.start + 1,
+                ..own.clone()
+            }),
+            Fate::Gone
+        );
 
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
         let start = platform::start_of(child.id()).unwrap();
-        let recorded = ProcessId { pid: child.id(), start, ..own };
+        let recorded = ProcessId {
+            pid: child.id(),
+            start,
+            ..own
+        };
         assert_eq!(inspect(&recorded), Fate::Alive);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(inspect(&recorded), Fate::Gone);
-        assert_eq!(inspect(&ProcessId { pid: u32::MAX, ..recorded.clone() }), Fate::CannotTell);
+        assert_eq!(
+            inspect(&ProcessId {
+                pid: u32::MAX,
+                ..recorded.clone()
+            }),
+            Fate::CannotTell
+        );
         assert_eq!(inspect(&ProcessId { pid: 0, ..recorded }), Fate::CannotTell);
     }
 }
