@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::print::{Include, metadata_only};
-use crate::resources::Resource;
+use crate::resources::{PODS, Resource};
 use crate::{meta, time};
 
 /// A column: its name, its type, and whether it is shown only with `-o wide`.
@@ -71,8 +71,11 @@ fn columns(resource: &Resource) -> Vec<Value> {
             ("Ready", "string", false),
             ("Status", "string", false),
             ("Restarts", "string", false),
+            ("Age", "string", false),
             ("IP", "string", true),
             ("Node", "string", true),
+            ("Nominated Node", "string", true),
+            ("Readiness Gates", "string", true),
         ],
         "secrets" => &[("Type", "string", false), ("Data", "string", false)],
         "serviceaccounts" => &[("Secrets", "string", false)],
@@ -86,7 +89,9 @@ fn columns(resource: &Resource) -> Vec<Value> {
     };
     let mut out = vec![define(&("Name", "string", false))];
     out.extend(names.iter().map(define));
-    out.push(define(&("Age", "string", false)));
+    if !resource.is(PODS) {
+        out.push(define(&("Age", "string", false)));
+    }
     out
 }
 
@@ -109,7 +114,7 @@ fn cells(resource: &Resource, object: &Value, now: SystemTime) -> Vec<Value> {
     let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let middle: Vec<Value> = match &*resource.qualified {
-        "configmaps" => vec![json!((count("data") + count("binaryData")).to_string())],
+        "configmaps" => vec![json!(count("data") + count("binaryData"))],
         "events" => {
             let about = &object["involvedObject"];
             let about = format!(
@@ -143,11 +148,15 @@ fn cells(resource: &Resource, object: &Value, now: SystemTime) -> Vec<Value> {
         "leases.coordination.k8s.io" => vec![json!(text(&object["spec"]["holderIdentity"]))],
         "namespaces" => vec![json!(text(&object["status"]["phase"]))],
         "nodes" => vec![json!(node_status(object))],
-        "pods" => pod_cells(object),
-        "secrets" => vec![object["type"].clone(), json!(count("data").to_string())],
+        "pods" => {
+            let mut out = vec![name];
+            out.extend(pod_cells(object, age));
+            return out;
+        }
+        "secrets" => vec![object["type"].clone(), json!(count("data"))],
         "serviceaccounts" => {
             let secrets = object["secrets"].as_array().map_or(0, Vec::len);
-            vec![json!(secrets.to_string())]
+            vec![json!(secrets)]
         }
         "customresourcedefinitions.apiextensions.k8s.io" => return vec![name, json!(created)],
         _ => Vec::new(),
@@ -158,7 +167,7 @@ fn cells(resource: &Resource, object: &Value, now: SystemTime) -> Vec<Value> {
     out
 }
 
-fn pod_cells(pod: &Value) -> Vec<Value> {
+fn pod_cells(pod: &Value, age: Value) -> Vec<Value> {
     let containers = pod["spec"]["containers"].as_array().map_or(0, Vec::len);
     let statuses: Vec<&Value> = pod["status"]["containerStatuses"]
         .as_array()
@@ -193,8 +202,11 @@ fn pod_cells(pod: &Value) -> Vec<Value> {
         json!(format!("{ready}/{containers}")),
         json!(status),
         json!(restarts.to_string()),
+        age,
         or_none(&pod["status"]["podIP"]),
         or_none(&pod["spec"]["nodeName"]),
+        or_none(&pod["status"]["nominatedNodeName"]),
+        json!("<none>"),
     ]
 }
 

@@ -113,7 +113,8 @@ impl Watch {
                 "too old resource version: {asked} ({oldest})"
             )));
         }
-        if initial == Some(true) {
+        // A client that takes bookmarks is told where the present state ends, asked for or not.
+        if replays && bookmarks {
             let revision = state.store.revision();
             watch.push_bookmark(revision, true);
         }
