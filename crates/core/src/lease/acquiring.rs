@@ -47,7 +47,11 @@ impl LeaseElector {
         let Phase::Acquiring(attempt) = &self.phase else {
             return;
         };
-        if attempt.check {
+        if attempt.another_seen {
+            // Somebody wrote meanwhile: none of the attempt's writes can stand any more, and what
+            // is there now has to be waited out (L2).
+            self.lost_the_race();
+        } else if attempt.check {
             self.send_read();
         } else if self.standing && attempt.unsettled.len() < MOST_UNSETTLED {
             self.send_acquisition();
