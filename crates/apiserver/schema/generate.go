@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 
 	authn "k8s.io/api/authentication/v1"
@@ -34,14 +35,14 @@ func name(t reflect.Type) string {
 
 // opaque types print themselves: Go's reflection says nothing about their JSON.
 var opaque = map[string]object{
-	"Time":         {"type": "string", "format": "date-time"},
-	"MicroTime":    {"type": "string", "format": "date-time", "x-micro": true},
-	"Quantity":     {"type": "string", "x-any": true},
-	"IntOrString":  {"x-kubernetes-int-or-string": true},
-	"RawExtension": {"type": "object", "x-any": true},
-	"FieldsV1":     {"type": "object", "x-any": true},
-	"JSON":         {"x-any": true},
-	"Duration":     {"type": "string"},
+	"Time":                         {"type": "string", "format": "date-time"},
+	"MicroTime":                    {"type": "string", "format": "date-time", "x-micro": true},
+	"Quantity":                     {"type": "string", "x-any": true},
+	"IntOrString":                  {"x-kubernetes-int-or-string": true},
+	"RawExtension":                 {"type": "object", "x-any": true},
+	"FieldsV1":                     {"type": "object", "x-any": true},
+	"JSON":                         {"x-any": true},
+	"Duration":                     {"type": "string"},
 	"JSONSchemaPropsOrArray":       {"x-any": true},
 	"JSONSchemaPropsOrBool":        {"x-any": true},
 	"JSONSchemaPropsOrStringArray": {"x-any": true},
@@ -90,11 +91,11 @@ func define(t reflect.Type) {
 	def := object{}
 	types[key] = def
 	props := object{}
-	fields(t, props)
+	fields(t, props, def)
 	def["properties"] = props
 }
 
-func fields(t reflect.Type, props object) {
+func fields(t reflect.Type, props, def object) {
 	for i := 0; i < t.NumField(); i++ {
 		f := t.Field(i)
 		if !f.IsExported() {
@@ -103,7 +104,22 @@ func fields(t reflect.Type, props object) {
 		tag := f.Tag.Get("json")
 		parts := strings.Split(tag, ",")
 		if f.Anonymous && parts[0] == "" {
-			fields(f.Type, props)
+			inner := object{}
+			fields(f.Type, inner, def)
+			// In protobuf an inlined struct is a message of its own, and TypeMeta is left out.
+			if n := strings.Split(f.Tag.Get("protobuf"), ","); len(n) > 1 {
+				define(f.Type)
+				inline, _ := def["x-inline"].(object)
+				if inline == nil {
+					inline = object{}
+					def["x-inline"] = inline
+				}
+				inline[n[1]] = name(f.Type)
+			}
+			for key, p := range inner {
+				delete(p.(object), "x-proto")
+				props[key] = p
+			}
 			continue
 		}
 		if parts[0] == "-" || parts[0] == "" {
@@ -122,6 +138,10 @@ func fields(t reflect.Type, props object) {
 		}
 		if !omit {
 			p["x-keep"] = true
+		}
+		// The field's number in protobuf: kubectl's typed commands send that.
+		if n := strings.Split(f.Tag.Get("protobuf"), ","); len(n) > 1 {
+			p["x-proto"], _ = strconv.Atoi(n[1])
 		}
 		if v := f.Tag.Get("patchStrategy"); v != "" {
 			p["x-kubernetes-patch-strategy"] = v

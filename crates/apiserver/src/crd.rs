@@ -54,7 +54,7 @@ pub(crate) fn after_put(state: &mut State, key: &Key, stored: &Arc<Stored>) {
     };
     state.put(
         &resource,
-        key.clone(),
+        key,
         object,
         &Writer::controller("update", CONTROLLER),
     );
@@ -114,7 +114,7 @@ pub(crate) fn finish_deletion(state: &mut State, key: &Key) {
         meta::set_finalizers(&mut object, &finalizers);
         state.put(
             &resource,
-            key.clone(),
+            key,
             object,
             &Writer::controller("update", CONTROLLER),
         );

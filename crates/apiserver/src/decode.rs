@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::resources::{Resource, Shape, group_version};
 use crate::status::{FieldError, Outcome, Refusal};
-use crate::{defaults, events, meta, schema, structural};
+use crate::{defaults, events, meta, proto, schema, structural};
 
 /// What is done about fields that the server does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,21 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-/// Reads the JSON of a body.
+/// Reads a body of Kubernetes' protobuf as an object of that Go type.
+pub(crate) fn from_protobuf(type_name: &str, body: &[u8]) -> Outcome<Value> {
+    proto::to_json(type_name, body).ok_or_else(|| {
+        Refusal::bad_request("the body of the request is no valid object in protobuf form")
+    })
+}
+
+/// Reads a body: JSON, or protobuf for a built-in kind.
 pub(crate) fn parse(headers: &HeaderMap, body: &[u8], resource: &Resource) -> Outcome<Value> {
     let media_type = media_type(headers);
+    if let (proto::MEDIA_TYPE, Shape::Builtin(type_name)) = (media_type.as_str(), &resource.shape) {
+        return from_protobuf(type_name, body);
+    }
     if media_type != "application/json" {
-        return Err(Refusal::unsupported_media_type("application/json"));
+        return Err(Refusal::unsupported_media_type(&accepted(resource)));
     }
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         let told = if error.is_eof() {
@@ -218,6 +228,13 @@ fn normalise_or(
         Vec::new()
     };
     Ok(Decoded { object, warnings })
+}
+
+fn accepted(resource: &Resource) -> String {
+    match resource.shape {
+        Shape::Builtin(_) => format!("application/json, {}", proto::MEDIA_TYPE),
+        Shape::Custom(_) => "application/json".to_owned(),
+    }
 }
 
 /// Whether the real server knows that kind, in the groups that this one serves.

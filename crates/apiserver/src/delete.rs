@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::status::{FieldError, Outcome, Refusal};
 use crate::store::{Key, Stored};
 use crate::write::{Applied, Call, Shown};
-use crate::{crd, meta, time};
+use crate::{crd, decode, meta, proto, time};
 
 /// What becomes of the dependents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub(crate) struct Deleted {
     /// Whether the object is gone, and not only marked.
     pub(crate) gone: bool,
 }
+
+/// The Go type of the options in a body.
+const OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 
 /// Namespaces that cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
@@ -89,7 +92,7 @@ pub(crate) fn delete(
                     gone: false,
                 });
             }
-            let stored = state.put(resource, key.clone(), marked, writer);
+            let stored = state.put(resource, key, marked, writer);
             return Ok(Deleted {
                 object: Shown::Stored(stored),
                 gone: false,
@@ -130,7 +133,7 @@ pub(crate) fn delete(
         }
         let rewritten = grace.is_some() || !finalizers.is_empty();
         if rewritten && !options.dry_run && object != existing.value {
-            last = state.put(resource, key.clone(), object.clone(), writer);
+            last = state.put(resource, key, object.clone(), writer);
         }
         if !finalizers.is_empty() || grace.is_some_and(|seconds| seconds > 0) {
             let shown = if options.dry_run {
@@ -169,8 +172,12 @@ impl Options {
         let mut options = if call.body.is_empty() {
             Self::from_query(&call.info.query)?
         } else {
-            let value = serde_json::from_slice(call.body)
-                .map_err(|error| Refusal::bad_request(error.to_string()))?;
+            let value = if decode::media_type(call.headers) == proto::MEDIA_TYPE {
+                decode::from_protobuf(OPTIONS, call.body)?
+            } else {
+                serde_json::from_slice(call.body)
+                    .map_err(|error| Refusal::bad_request(error.to_string()))?
+            };
             Self::from_body(&value)?
         };
         call.info.query.check_dry_run("DeleteOptions")?;
@@ -200,8 +207,7 @@ impl Options {
 
     fn from_body(value: &Value) -> Outcome<Self> {
         let mut unknown = Vec::new();
-        let shape = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
-        let value = crate::schema::decode(shape, value, &mut unknown).map_err(|told| {
+        let value = crate::schema::decode(OPTIONS, value, &mut unknown).map_err(|told| {
             Refusal::bad_request(format!(
                 "v1.DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {told}"
             ))
@@ -350,11 +356,10 @@ fn finalizers_after(object: &Value, options: &Options) -> Vec<String> {
     let has = |wanted: &str| finalizers.iter().any(|f| f == wanted);
     let propagation = match (options.orphan_dependents, options.propagation) {
         (Some(true), _) => Propagation::Orphan,
-        (Some(false), _) => Propagation::Background,
         (None, Some(propagation)) => propagation,
         (None, None) if has(meta::ORPHAN) => Propagation::Orphan,
         (None, None) if has(meta::FOREGROUND) => Propagation::Foreground,
-        (None, None) => Propagation::Background,
+        (Some(false) | None, None) | (Some(false), _) => Propagation::Background,
     };
     let wanted = match propagation {
         Propagation::Background => None,

@@ -113,24 +113,28 @@ impl Fault {
 
     /// Only this verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`,
     /// `deletecollection`. `write` stands for the last five, `read` for the first three.
+    #[must_use]
     pub fn verb(mut self, verb: impl Into<String>) -> Self {
         self.verb = Some(verb.into());
         self
     }
 
     /// Only this resource: its plural, with or without its group.
+    #[must_use]
     pub fn resource(mut self, plural: impl Into<String>) -> Self {
         self.resource = Some(plural.into());
         self
     }
 
     /// Only this subresource, as `status`.
+    #[must_use]
     pub fn subresource(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = Some(subresource.into());
         self
     }
 
     /// Only this namespace.
+    #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
@@ -138,30 +142,35 @@ impl Fault {
 
     /// Only the object of this name. Creates carry theirs in the body, and watches in a field
     /// selector: both are looked at.
+    #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// Only requests of this user.
+    #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
     /// Only requests whose `User-Agent` contains this text.
+    #[must_use]
     pub fn user_agent(mut self, part: impl Into<String>) -> Self {
         self.user_agent = Some(part.into());
         self
     }
 
     /// Leaves the first `n` requests that match in peace.
+    #[must_use]
     pub fn after(mut self, n: u64) -> Self {
         self.skip = n;
         self
     }
 
     /// Strikes `n` requests, and then no more.
+    #[must_use]
     pub fn times(mut self, n: u64) -> Self {
         self.times = Some(n);
         self
@@ -237,6 +246,7 @@ impl Answer {
     }
 
     /// Adds a `Retry-After` header.
+    #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self

@@ -337,7 +337,7 @@ fn remove_owners(state: &mut State, key: &Key, object: &Value, uids: &[String]) 
     };
     state.put(
         &resource,
-        key.clone(),
+        key,
         object,
         &Writer::controller("patch", COLLECTOR),
     );
@@ -360,5 +360,5 @@ fn remove_finalizer(state: &mut State, key: &Key, finalizer: &str) {
     }
     let mut object = stored.value.clone();
     meta::set_finalizers(&mut object, &finalizers);
-    state.put(&resource, key.clone(), object, &writer);
+    state.put(&resource, key, object, &writer);
 }

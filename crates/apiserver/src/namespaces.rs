@@ -42,7 +42,7 @@ pub(crate) fn empty(state: &mut State, name: &str) {
         if object != stored.value {
             state.put(
                 &resource,
-                key,
+                &key,
                 object,
                 &Writer::controller("update", CONTROLLER),
             );
@@ -67,7 +67,7 @@ pub(crate) fn empty(state: &mut State, name: &str) {
     if object != stored.value {
         state.put(
             &resource,
-            key,
+            &key,
             object,
             &Writer::controller("update", CONTROLLER),
         );

@@ -73,7 +73,7 @@ impl Form {
                 let version = &object["metadata"]["resourceVersion"];
                 let meta = json!({"resourceVersion": version});
                 let items = [object];
-                table::table(resource, &items, meta, include, now)
+                table::table(resource, &items, &meta, include, now)
             }
         }
     }
@@ -118,7 +118,7 @@ impl Form {
                 .zip(&converted)
                 .map(|(item, converted)| converted.as_ref().unwrap_or(&item.value))
                 .collect();
-            return table::table(resource, &items, meta, include, now)
+            return table::table(resource, &items, &meta, include, now)
                 .to_string()
                 .into_bytes();
         }

@@ -167,14 +167,14 @@ mod tests {
 
     use super::RequestInfo;
 
-    fn parse(method: Method, uri: &'static str) -> RequestInfo {
-        RequestInfo::parse(&method, &Uri::from_static(uri))
+    fn parse(method: &Method, uri: &'static str) -> RequestInfo {
+        RequestInfo::parse(method, &Uri::from_static(uri))
     }
 
     #[test]
     fn paths_name_resources() {
         let info = parse(
-            Method::GET,
+            &Method::GET,
             "/apis/coordination.k8s.io/v1/namespaces/a/leases/b?watch=false",
         );
         let target = info.target.unwrap();
@@ -185,7 +185,7 @@ mod tests {
             ("a", "b")
         );
 
-        let target = parse(Method::PUT, "/api/v1/namespaces/a/status")
+        let target = parse(&Method::PUT, "/api/v1/namespaces/a/status")
             .target
             .unwrap();
         assert_eq!(
@@ -194,10 +194,10 @@ mod tests {
         );
         assert_eq!(target.subresource, "status");
 
-        let info = parse(Method::DELETE, "/api/v1/namespaces/a/pods");
+        let info = parse(&Method::DELETE, "/api/v1/namespaces/a/pods");
         assert_eq!(info.verb, "deletecollection");
-        assert_eq!(parse(Method::GET, "/version").target, None);
-        assert_eq!(parse(Method::GET, "/apis/apps/v1").target, None);
-        assert_eq!(parse(Method::GET, "/api/v1/pods?watch=1").verb, "watch");
+        assert_eq!(parse(&Method::GET, "/version").target, None);
+        assert_eq!(parse(&Method::GET, "/apis/apps/v1").target, None);
+        assert_eq!(parse(&Method::GET, "/api/v1/pods?watch=1").verb, "watch");
     }
 }

@@ -105,12 +105,6 @@ impl Registry {
         self.all().any(|r| r.group == group && r.version == version)
     }
 
-    pub(crate) fn is_builtin_group(&self, group: &str, version: &str) -> bool {
-        BUILTIN
-            .iter()
-            .any(|r| r.group == group && r.version == version)
-    }
-
     /// Everything that is served, built-in kinds first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         BUILTIN.iter().chain(self.custom.values().flatten())
@@ -127,6 +121,13 @@ impl Registry {
     pub(crate) fn remove_custom(&mut self, qualified: &str) {
         self.custom.remove(qualified);
     }
+}
+
+/// Whether built-in kinds are served there.
+pub(crate) fn is_builtin_group(group: &str, version: &str) -> bool {
+    BUILTIN
+        .iter()
+        .any(|r| r.group == group && r.version == version)
 }
 
 /// `group/version`, or the version alone for the core group.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::proto;
 use crate::request::{RequestInfo, Target};
 use crate::state::State;
 
@@ -19,7 +20,12 @@ pub(crate) fn answer(
     }
     match (target.group.as_str(), target.plural.as_str()) {
         ("authorization.k8s.io", "selfsubjectaccessreviews") => {
-            let review: Value = serde_json::from_slice(body).ok()?;
+            let review = if body.starts_with(b"k8s\0") {
+                let type_name = "io.k8s.api.authorization.v1.SelfSubjectAccessReview";
+                proto::to_json(type_name, body)?
+            } else {
+                serde_json::from_slice(body).ok()?
+            };
             let asked = &review["spec"]["resourceAttributes"];
             let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
             let wanted = Target {

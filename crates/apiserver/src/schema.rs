@@ -234,9 +234,8 @@ fn integer(shape: &Value, value: &Value, place: Place<'_>) -> Result<Value, Stri
     } else {
         "int64"
     };
-    let number = match value {
-        Value::Number(number) => number,
-        _ => return Err(mismatch(value, place, go)),
+    let Value::Number(number) = value else {
+        return Err(mismatch(value, place, go));
     };
     let fits = number
         .as_i64()

@@ -105,12 +105,13 @@ fn parse_fields(text: &str, resource: &Resource) -> Outcome<Vec<FieldTerm>> {
             )));
         };
         if !selectable(resource, field) {
-            let message = match (resource.is(PODS), resource.is_custom()) {
-                (true, _) => format!("field label not supported: {field}"),
-                (false, true) => format!("field label not supported: {field}"),
-                (false, false) => format!(
-                    "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                ),
+            let message = if resource.is(PODS) || resource.is_custom() {
+                format!("field label not supported: {field}")
+            } else {
+                format!(
+                    "{field:?} is not a known field selector: only \"metadata.name\", \
+                     \"metadata.namespace\""
+                )
             };
             return Err(Refusal::bad_request(message));
         }

@@ -281,54 +281,63 @@ impl std::fmt::Debug for ApiServer {
 
 impl Builder {
     /// The bearer token that acts as [`ADMIN`]; `tenure` by default.
+    #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = token.into();
         self
     }
 
     /// One more bearer token, for another user.
+    #[must_use]
     pub fn user(mut self, token: impl Into<String>, user: impl Into<String>) -> Self {
         self.tokens.insert(token.into(), user.into());
         self
     }
 
     /// Where uids and generated names come from: equal seeds and equal requests give equal ones.
+    #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// The wall clock of `creationTimestamp` and its like; the machine's by default.
+    #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
     /// When dependents of deleted owners go; [`Gc::Immediate`] by default.
+    #[must_use]
     pub fn gc(mut self, gc: Gc) -> Self {
         self.gc = gc;
         self
     }
 
     /// How many changes watches may lag behind before they get 410; 10,000 by default, at least 1.
+    #[must_use]
     pub fn history(mut self, changes: usize) -> Self {
         self.history = changes;
         self
     }
 
     /// How many writes [`ApiServer::writes`] keeps; 10,000 by default.
+    #[must_use]
     pub fn keep_writes(mut self, writes: usize) -> Self {
         self.log = writes;
         self
     }
 
     /// The revision to begin with, at least 1; the first write gets the next.
+    #[must_use]
     pub fn first_revision(mut self, revision: u64) -> Self {
         self.first_revision = revision.max(1);
         self
     }
 
     /// One more namespace, beside the four that every cluster begins with.
+    #[must_use]
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.namespaces.push(name.into());
         self
@@ -430,7 +439,7 @@ fn add_namespace(state: &mut State, name: &str) {
     let key = State::key(&resource, "", name);
     state.put(
         &resource,
-        key,
+        &key,
         object,
         &Writer::controller("create", "system:apiserver"),
     );

@@ -19,7 +19,7 @@ use crate::body::{ConnectionLost, ResponseBody};
 use crate::fault::{Answer, FaultAction};
 use crate::print::Form;
 use crate::request::{RequestInfo, Target};
-use crate::resources::{NAMESPACES, qualify};
+use crate::resources::{NAMESPACES, is_builtin_group, qualify};
 use crate::server::{FOREVER, Inner};
 use crate::state::State;
 use crate::status::{Outcome, Refusal, RefusalBody};
@@ -164,7 +164,7 @@ impl Connection {
             Some(FaultAction::EndWatch(after)) => trouble.end = Some(after),
             _ => {}
         }
-        let response = self.apply(&parts, &info, body, user.as_deref(), trouble);
+        let response = self.apply(&parts, &info, &body, user.as_deref(), trouble);
         self.count(&info, response.status().as_u16());
         match fault {
             Some(FaultAction::DelayAnswer(delay)) => tokio::time::sleep(delay).await,
@@ -181,7 +181,7 @@ impl Connection {
         &self,
         parts: &Parts,
         info: &RequestInfo,
-        body: Bytes,
+        body: &Bytes,
         user: Option<&str>,
         trouble: Trouble,
     ) -> Response<ResponseBody> {
@@ -198,7 +198,7 @@ impl Connection {
                     info,
                     target,
                     user,
-                    body: &body,
+                    body,
                     trouble,
                 };
                 self.inner.change(|state| caller.handle(&self.inner, state))
@@ -299,10 +299,7 @@ impl Caller<'_> {
             .ok_or_else(|| {
                 // Custom groups are served by another part of the real server, which answers in
                 // plain text.
-                if state
-                    .registry
-                    .is_builtin_group(&target.group, &target.version)
-                {
+                if is_builtin_group(&target.group, &target.version) {
                     Refusal::no_such_resource()
                 } else {
                     Refusal::no_such_path()

@@ -40,17 +40,17 @@ impl State {
     pub(crate) fn put(
         &mut self,
         resource: &Resource,
-        key: Key,
+        key: &Key,
         value: Value,
         writer: &Writer<'_>,
     ) -> Arc<Stored> {
-        let previous = self.store.get(&key).cloned();
+        let previous = self.store.get(key).cloned();
         let stored = self.store.put(key.clone(), value);
         let now = self.clock.now();
-        self.recorder.wrote(writer, resource, &key, &stored, now);
-        self.gc.noticed(&key, previous.as_deref(), &stored);
+        self.recorder.wrote(writer, resource, key, &stored, now);
+        self.gc.noticed(key, previous.as_deref(), &stored);
         if resource.is(CRDS) {
-            crd::after_put(self, &key, &stored);
+            crd::after_put(self, key, &stored);
         }
         if resource.is(NAMESPACES) && meta::is_deleting(&stored.value) {
             self.gc.namespace(key.name());

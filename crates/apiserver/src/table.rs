@@ -14,7 +14,7 @@ type Column = (&'static str, &'static str, bool);
 pub(crate) fn table(
     resource: &Resource,
     items: &[&Value],
-    metadata: Value,
+    metadata: &Value,
     include: Include,
     now: SystemTime,
 ) -> Value {
@@ -65,8 +65,7 @@ fn columns(resource: &Resource) -> Vec<Value> {
             ("Message", "string", false),
         ],
         "leases.coordination.k8s.io" => &[("Holder", "string", false)],
-        "namespaces" => &[("Status", "string", false)],
-        "nodes" => &[("Status", "string", false)],
+        "namespaces" | "nodes" => &[("Status", "string", false)],
         "pods" => &[
             ("Ready", "string", false),
             ("Status", "string", false),

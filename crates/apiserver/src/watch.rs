@@ -23,7 +23,7 @@ use crate::store::{Change, ChangeKind, Stored};
 use crate::write::Call;
 
 /// How often a watch that asked for bookmarks gets one.
-const BOOKMARKS: Duration = Duration::from_mins(1);
+const BOOKMARKS: Duration = Duration::from_secs(60);
 /// How long before its end a watch gets its last bookmark.
 const BEFORE_THE_END: Duration = Duration::from_secs(2);
 /// The shortest life of a watch that asks for none.

@@ -149,7 +149,7 @@ pub(crate) fn update(state: &mut State, call: &Call<'_>) -> Outcome<Applied> {
     if !uid.is_empty() && uid != known {
         return Err(foreign_uid(call, &key, &uid, known));
     }
-    replace(state, call, &key, &existing, object, warnings)
+    replace(state, call, &key, &existing, object, &warnings)
 }
 
 /// `PATCH`.
@@ -170,7 +170,7 @@ pub(crate) fn patch(state: &mut State, call: &Call<'_>) -> Outcome<Applied> {
     } = decode::normalise_patched(resource, &patched, directive)?;
     fit_namespace(resource, &call.target.namespace, &mut object)?;
     fit_name(call, &object)?;
-    replace(state, call, &key, &existing, object, warnings)
+    replace(state, call, &key, &existing, object, &warnings)
 }
 
 /// Stores a new object, or refuses it.
@@ -217,7 +217,7 @@ fn insert(state: &mut State, call: &Call<'_>, mut object: Value) -> Outcome<Show
             return Ok(Shown::Value(object));
         }
         let writer = call.writer();
-        return Ok(Shown::Stored(state.put(resource, key, object, &writer)));
+        return Ok(Shown::Stored(state.put(resource, &key, object, &writer)));
     }
     Err(Refusal::unexpected("no name was generated"))
 }
@@ -229,7 +229,7 @@ fn replace(
     key: &Key,
     existing: &Arc<Stored>,
     mut object: Value,
-    warnings: Vec<String>,
+    warnings: &[String],
 ) -> Outcome<Applied> {
     let resource = call.resource;
     let name = &call.target.name;
@@ -263,7 +263,7 @@ fn replace(
     let shown = |object| Applied {
         code: StatusCode::OK,
         object,
-        warnings: warnings.clone(),
+        warnings: warnings.to_vec(),
     };
     if call.info.query.dry_run() {
         return Ok(shown(Shown::Value(object)));
@@ -275,7 +275,7 @@ fn replace(
     if object == *old {
         return Ok(shown(Shown::Stored(existing.clone())));
     }
-    let stored = state.put(resource, key.clone(), object, &call.writer());
+    let stored = state.put(resource, key, object, &call.writer());
     Ok(shown(Shown::Stored(stored)))
 }
 

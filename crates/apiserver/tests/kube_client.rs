@@ -1,4 +1,5 @@
 //! kube's client against the server, in process and over HTTP.
+#![allow(clippy::unwrap_used)] // helpers outside of #[test] functions use it, too
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::Lease;

@@ -16,7 +16,7 @@ use crate::{meta, structural};
 pub(crate) fn create(resource: &Resource, object: &Value) -> Outcome<()> {
     let mut errors = metadata::create(resource, object);
     errors.extend(content(resource, object, None));
-    refuse(resource, object, errors)
+    refuse(resource, object, &errors)
 }
 
 /// Validates what is about to replace `old`.
@@ -30,7 +30,7 @@ pub(crate) fn update(
     if subresource != "status" || resource.is_custom() {
         errors.extend(content(resource, new, Some(old)));
     }
-    refuse(resource, new, errors)
+    refuse(resource, new, &errors)
 }
 
 fn content(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
@@ -55,7 +55,7 @@ fn content(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Fiel
     }
 }
 
-fn refuse(resource: &Resource, object: &Value, errors: Vec<FieldError>) -> Outcome<()> {
+fn refuse(resource: &Resource, object: &Value, errors: &[FieldError]) -> Outcome<()> {
     if errors.is_empty() {
         return Ok(());
     }
@@ -64,5 +64,5 @@ fn refuse(resource: &Resource, object: &Value, errors: Vec<FieldError>) -> Outco
         "events.k8s.io" => resource.kind.clone(),
         _ => resource.qualified_kind(),
     };
-    Err(Refusal::invalid(&kind, meta::name(object), &errors))
+    Err(Refusal::invalid(&kind, meta::name(object), errors))
 }

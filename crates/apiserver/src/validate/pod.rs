@@ -52,10 +52,8 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
             errors.push(FieldError::not_supported(field, &json!(value), known));
         }
     }
-    if let Some(old) = old {
-        if frozen(spec) != frozen(&old["spec"]) {
-            errors.push(FieldError::forbidden("spec", FROZEN));
-        }
+    if old.is_some_and(|old| frozen(spec) != frozen(&old["spec"])) {
+        errors.push(FieldError::forbidden("spec", FROZEN));
     }
     errors
 }

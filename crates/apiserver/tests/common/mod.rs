@@ -1,5 +1,5 @@
 //! What the tests share: raw requests to a server in process.
-#![allow(dead_code)] // each test program uses a part of it
+#![allow(dead_code, clippy::unwrap_used)] // each test program uses a part of it
 
 use std::time::Duration;
 
