@@ -147,19 +147,19 @@ impl Resource {
 
     /// A quorum read.
     pub(crate) fn get(&self) -> Request<Vec<u8>> {
-        self.request(Method::GET, self.path(), None)
+        self.request(Method::GET, &self.path(), None)
     }
 
     /// A create. Its precondition is that there is no such object.
     pub(crate) fn create(&self, object: &Value) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.collection());
-        self.request(Method::POST, path, Some(object))
+        self.request(Method::POST, &path, Some(object))
     }
 
     /// A replace. Its precondition is the uid and resourceVersion that stand in `object` (L5).
     pub(crate) fn replace(&self, object: &Value) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
-        self.request(Method::PUT, path, Some(object))
+        self.request(Method::PUT, &path, Some(object))
     }
 
     /// A delete of exactly this state (F5).
@@ -173,10 +173,10 @@ impl Resource {
                 "resourceVersion": version.resource_version.as_str(),
             },
         });
-        self.request(Method::DELETE, self.path(), Some(&options))
+        self.request(Method::DELETE, &self.path(), Some(&options))
     }
 
-    fn request(&self, method: Method, path: String, body: Option<&Value>) -> Request<Vec<u8>> {
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Request<Vec<u8>> {
         let body = body
             .map(|body| body.to_string().into_bytes())
             .unwrap_or_default();
@@ -189,7 +189,7 @@ impl Resource {
 
 /// A read of a path that is no object's, such as a group's discovery document.
 pub(crate) fn get_path(path: &str) -> Request<Vec<u8>> {
-    plain(Method::GET, path.to_owned(), Vec::new())
+    plain(Method::GET, path, Vec::new())
 }
 
 /// Send `request` once and say what became of it, at the latest after `limit`. The limit covers
@@ -232,7 +232,7 @@ enum Stage {
     Answered,
 }
 
-fn plain(method: Method, path: String, body: Vec<u8>) -> Request<Vec<u8>> {
+fn plain(method: Method, path: &str, body: Vec<u8>) -> Request<Vec<u8>> {
     let has_body = !body.is_empty();
     let mut request = Request::new(body);
     *request.method_mut() = method;
@@ -429,6 +429,9 @@ fn shorten(text: &str) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod wire;
 
 #[cfg(test)]
 mod tests {

@@ -5,12 +5,12 @@
 //! | `get` | quorum reads of the lock | yes |
 //! | `create` | making the lock; the authorizer does not know the name yet | no, it cannot be |
 //! | `update` | renewals, takeovers and releases, which are replaces (rules L5, F3) | yes |
-//! | `list`, `watch` | being woken at once (L15); both always ask for the one name | yes |
+//! | `watch` | being woken at once (L15); it asks for the one name, so it can be narrowed | yes |
 //! | `delete` | leader for life: giving the lock up, removing a dead owner's (F8 to F10) | yes |
 //! | `get` on pods | leader for life: the own Pod and the owner's (F2, F8, F9); its name is not known beforehand | no |
 //!
-//! `patch`, `deletecollection` and anything on `pods/finalizers` are never asked for (L5, F1). A
-//! candidate without `list` and `watch` works, and notices changes later.
+//! `list`, `patch`, `deletecollection` and anything on `pods/finalizers` are never asked for (L5,
+//! F1). A candidate without `watch` works, and notices changes later.
 //!
 //! ```
 //! use tenure::{Kind, rbac::Rights};
@@ -161,25 +161,24 @@ impl Rights {
 
     fn rules(&self) -> Vec<Value> {
         let api = api(self.kind);
-        let mut verbs = vec!["get", "list", "watch", "update"];
+        let mut verbs = vec!["get", "watch", "update"];
         if self.kind != Kind::Lease {
             verbs.push("delete");
         }
-        let mut rules = match &self.name {
-            Some(name) => vec![
-                json!({
-                    "apiGroups": [api.group],
-                    "resources": [api.plural],
-                    "resourceNames": [name],
-                    "verbs": verbs,
-                }),
-                json!({"apiGroups": [api.group], "resources": [api.plural], "verbs": ["create"]}),
-            ],
-            None => {
-                verbs.insert(3, "create");
-                vec![json!({"apiGroups": [api.group], "resources": [api.plural], "verbs": verbs})]
-            }
-        };
+        let mut narrowed = json!({"apiGroups": [api.group], "resources": [api.plural]});
+        let mut rules = Vec::new();
+        if let Some(name) = &self.name {
+            narrowed["resourceNames"] = json!([name]);
+            rules.push(json!({
+                "apiGroups": [api.group],
+                "resources": [api.plural],
+                "verbs": ["create"],
+            }));
+        } else {
+            verbs.insert(0, "create");
+        }
+        narrowed["verbs"] = json!(verbs);
+        rules.insert(0, narrowed);
         if self.read_pods {
             rules.push(json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}));
         }
@@ -188,8 +187,8 @@ impl Rights {
 
     fn comments(&self) -> Vec<&'static str> {
         let mut comments = vec![
-            "get, update: reads, renewals and takeovers of the lock. list, watch: being told at",
-            "once when it changes; without them everything works, a few seconds later.",
+            "get, update: reads, renewals and takeovers of the lock. watch: being told at once when",
+            "it changes; without it everything works, a few seconds later.",
         ];
         if self.name.is_some() {
             comments

@@ -175,8 +175,6 @@ mod tests {
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{systemd}.slice/cri-containerd-{ID}.scope"
             ),
             format!("/kubepods.slice/kubepods-pod{systemd}.slice/crio-{ID}.scope"),
-            format!(
-            ),
             // A container in the container: it ends with the outer one.
             format!("/kubepods/pod{UID}/{ID}/docker/{}", ID.replace('4', "5")),
         ] {

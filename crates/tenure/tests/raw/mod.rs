@@ -1,0 +1,140 @@
+//! A server that answers every request with the same bytes, or not at all, and counts them.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(clippy::unwrap_used, reason = "a test's server")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// What becomes of each request.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    /// These bytes, and then the connection stays open and silent, or takes the next request.
+    Bytes(Vec<u8>),
+    /// These bytes, and then the connection is closed.
+    BytesThenClose(Vec<u8>),
+    /// The first request of a connection gets these bytes; it is closed over the second.
+    OnceThenClose(Vec<u8>),
+}
+
+pub(crate) struct RawServer {
+    pub(crate) address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl RawServer {
+    pub(crate) async fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn({
+            let (requests, connections) = (Arc::clone(&requests), Arc::clone(&connections));
+            async move {
+                let mut serving = tokio::task::JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    connections.fetch_add(1, Ordering::SeqCst);
+                    serving.spawn(serve(stream, answer.clone(), Arc::clone(&requests)));
+                }
+            }
+        });
+        Self {
+            address,
+            requests,
+            connections,
+            task,
+        }
+    }
+
+    pub(crate) fn config(&self) -> kube::Config {
+        config(&format!("http://{}", self.address))
+    }
+
+    /// How many whole requests have come in.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) fn config(url: &str) -> kube::Config {
+    let mut config = kube::Config::new(url.parse().unwrap());
+    // None but these are trusted, whatever the machine has.
+    config.root_cert = Some(Vec::new());
+    config
+}
+
+/// An answer with a head and a whole body.
+pub(crate) fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A refusal as the API server writes it.
+pub(crate) fn status(code: u16, reason: &str, kind: &str) -> String {
+    format!(
+        r#"{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"told so","reason":"{reason}","details":{{"name":"x","kind":"{kind}"}},"code":{code}}}"#
+    )
+}
+
+async fn serve(mut stream: TcpStream, answer: Answer, requests: Arc<AtomicUsize>) {
+    let mut served = 0;
+    while read_request(&mut stream).await.is_some() {
+        requests.fetch_add(1, Ordering::SeqCst);
+        let bytes = match &answer {
+            Answer::OnceThenClose(_) if served > 0 => return,
+            Answer::Bytes(bytes) | Answer::BytesThenClose(bytes) | Answer::OnceThenClose(bytes) => {
+                bytes
+            }
+        };
+        if stream.write_all(bytes).await.is_err() {
+            return;
+        }
+        if matches!(answer, Answer::BytesThenClose(_)) {
+            let _ = stream.shutdown().await;
+            return;
+        }
+        served += 1;
+    }
+}
+
+/// Read one request, body included.
+async fn read_request(stream: &mut TcpStream) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .map_or(0, |length| length.trim().parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(())
+}
