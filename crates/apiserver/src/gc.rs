@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::delete::{self, Options, Propagation};
 use crate::record::Writer;
-use crate::resources::CRDS;
+use crate::resources::{CRDS, NAMESPACES};
 use crate::state::State;
 use crate::store::{Key, Stored};
 use crate::{crd, meta, namespaces};
@@ -45,6 +45,10 @@ enum Work {
 pub(crate) struct Queue {
     work: VecDeque<(Instant, Work)>,
     pub(crate) mode: Gc,
+    /// When the timer that was set last goes off.
+    pub(crate) armed: Option<Instant>,
+    /// Work is taken on although the collector is off: it runs by hand.
+    by_hand: bool,
     /// Namespaces on their way out.
     terminating: std::collections::BTreeSet<String>,
 }
@@ -54,6 +58,8 @@ impl Queue {
         Self {
             work: VecDeque::new(),
             mode,
+            armed: None,
+            by_hand: false,
             terminating: std::collections::BTreeSet::new(),
         }
     }
@@ -125,7 +131,8 @@ impl Queue {
     }
 
     fn push(&mut self, work: Work) {
-        if self.work.iter().any(|(_, queued)| *queued == work) {
+        let off = self.mode == Gc::Off && !self.by_hand;
+        if off || self.work.iter().any(|(_, queued)| *queued == work) {
             return;
         }
         let due = match self.mode {
@@ -171,18 +178,25 @@ pub(crate) fn run(state: &mut State, all: bool) {
 
 /// Looks at every object, as the collector does when it starts.
 pub(crate) fn scan(state: &mut State) {
-    let keys: Vec<Key> = state
-        .store
-        .all()
-        .filter(|(_, stored)| {
-            meta::owners(&stored.value).next().is_some() || meta::is_deleting(&stored.value)
-        })
-        .map(|(key, _)| key.clone())
-        .collect();
-    for key in keys {
-        state.gc.push(Work::Object(key));
+    let mut found = Vec::new();
+    for (key, stored) in state.store.all() {
+        let deleting = meta::is_deleting(&stored.value);
+        if deleting || meta::owners(&stored.value).next().is_some() {
+            found.push(Work::Object(key.clone()));
+        }
+        if deleting && &*key.resource == NAMESPACES {
+            found.push(Work::Namespace(key.name().to_owned()));
+        }
+        if deleting && &*key.resource == CRDS {
+            found.push(Work::Definition(key.clone()));
+        }
+    }
+    state.gc.by_hand = true;
+    for work in found {
+        state.gc.push(work);
     }
     run(state, true);
+    state.gc.by_hand = false;
 }
 
 fn look_at(state: &mut State, key: &Key) {

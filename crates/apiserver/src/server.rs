@@ -128,7 +128,8 @@ impl ApiServer {
     /// Strikes the requests that `fault` names, until it is spent or healed.
     pub fn inject(&self, fault: Fault) -> FaultId {
         let mut state = self.inner.lock();
-        let id = FaultId(state.random.next());
+        state.fault_count += 1;
+        let id = FaultId(state.fault_count);
         state.faults.push_back(Rule {
             id,
             fault,
@@ -355,6 +356,7 @@ impl Builder {
             gc: Queue::new(self.gc),
             recorder: Recorder::new(self.log),
             faults: VecDeque::new(),
+            fault_count: 0,
             denials: Vec::new(),
             tokens,
             watch_epoch: 0,
@@ -395,7 +397,11 @@ impl Inner {
                     gc::run(&mut state, true);
                     None
                 }
-                Gc::Delayed(_) => state.gc.due(),
+                Gc::Delayed(_) => {
+                    let due = state.gc.due().filter(|due| state.gc.armed != Some(*due));
+                    state.gc.armed = due.or(state.gc.armed);
+                    due
+                }
                 Gc::Off => None,
             };
             (out, state.store.revision(), delay)

@@ -23,6 +23,7 @@ pub(crate) struct State {
     pub(crate) gc: Queue,
     pub(crate) recorder: Recorder,
     pub(crate) faults: VecDeque<Rule>,
+    pub(crate) fault_count: u64,
     pub(crate) denials: Vec<Denial>,
     /// User names by bearer token.
     pub(crate) tokens: BTreeMap<String, String>,

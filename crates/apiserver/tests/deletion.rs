@@ -4,7 +4,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{LEASES, MAPS, PODS, delete, get, lease, map, merge, owned_map, owner, pod, post};
+use common::{
+    CRDS, LEASES, MAPS, PODS, delete, get, leader_locks, lease, map, merge, owned_map, owner, pod,
+    post,
+};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenure_apiserver::{ApiServer, Gc};
@@ -282,6 +285,22 @@ async fn a_namespace_is_emptied_and_takes_nothing_new() {
     assert_eq!(code, StatusCode::FORBIDDEN);
     let (code, _) = delete(&server, "/api/v1/namespaces", Value::Null).await;
     assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn with_the_collector_off_namespaces_and_definitions_wait_for_it_too() {
+    let server = ApiServer::builder().gc(Gc::Off).namespace("n").build();
+    let definition = format!("{CRDS}/leaderlocks.coralogix.com");
+    post(&server, CRDS, leader_locks()).await;
+    post(&server, "/api/v1/namespaces/n/configmaps", map("a")).await;
+    for path in ["/api/v1/namespaces/n", &definition] {
+        delete(&server, path, Value::Null).await;
+        assert!(!gone(&server, path).await, "{path}");
+    }
+    server.collect_garbage();
+    for path in ["/api/v1/namespaces/n", &definition] {
+        assert!(gone(&server, path).await, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Injected faults, rights taken away, the log.
+#![allow(clippy::unwrap_used)] // helpers outside of #[test] functions use it, too
 
 mod common;
 
