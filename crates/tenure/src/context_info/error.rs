@@ -113,19 +113,6 @@ pub enum ContextError {
          a Lease, or run the program in a Deployment of one replica more"
     )]
     MirrorPod(String),
-    /// The own container is not one of the own Pod's (rule F3).
-    #[error(
-        "CONTAINER_NAME is {container:?}, and the Pod's containers are {}. Correct it in the Pod \
-         template:\n        env:\n          - name: CONTAINER_NAME\n            value: {}",
-        .known.join(", "),
-        .known.first().map_or("NAME", String::as_str)
-    )]
-    ContainerUnknown {
-        /// The name that was given.
-        container: String,
-        /// Those that there are.
-        known: Vec<String>,
-    },
 }
 
 const POD_YAML: &str = "        env:

@@ -139,7 +139,7 @@ impl ContextInfo {
         };
         let container = match &pod {
             Ok(pod) => pod.container.clone(),
-            Err(_) => told.container(),
+            Err(_) => told.mounts.container.clone(),
         };
         let container_id = pod_uid.as_deref().and_then(|uid| told.container_id(uid));
         let service_account = match &pod {
@@ -273,27 +273,25 @@ impl Told {
                 source_name,
             });
         }
-        let knows = |name: &String| pod.containers.contains(name);
-        pod.container = match (&self.mounts.container, &self.container_env) {
-            (Some(mounted), _) if knows(mounted) => Some(mounted.clone()),
-            (_, Some(named)) if knows(named) => Some(named.clone()),
-            (_, Some(named)) => {
-                return Err(ContextError::ContainerUnknown {
-                    container: named.clone(),
-                    known: pod.containers,
-                });
-            }
-            (_, None) if pod.has_one_container() => pod.containers.first().cloned(),
-            (_, None) => None,
-        };
+        pod.container = self.container_of(&pod);
         Ok(pod)
     }
 
-    fn container(&self) -> Option<String> {
-        self.mounts
-            .container
-            .clone()
-            .or_else(|| self.container_env.clone())
+    /// Other programs use `CONTAINER_NAME` for things of their own, so one that names none of the
+    /// Pod's containers is passed over.
+    fn container_of(&self, pod: &OwnPod) -> Option<String> {
+        let known = |name: &&String| pod.containers.contains(name);
+        let mounted = self.mounts.container.as_ref().filter(known);
+        let named = self.container_env.as_ref().filter(known);
+        if let (None, None, Some(other)) = (mounted, named, &self.container_env) {
+            tracing::info!(
+                CONTAINER_NAME = %other,
+                containers = ?pod.containers,
+                "CONTAINER_NAME names no container of this Pod, and is passed over"
+            );
+        }
+        let only = pod.containers.first().filter(|_| pod.has_one_container());
+        mounted.or(named).or(only).cloned()
     }
 
     fn container_id(&self, uid: &str) -> Option<String> {
