@@ -17,7 +17,12 @@ async fn reconcile(map: Arc<ConfigMap>, context: Context) -> kube::Result<Action
     let greet = map.labels().get("greet");
     if map.annotations().get("greeted") != greet && leadership.is_leading() {
         let patch = serde_json::json!({"metadata": {"annotations": {"greeted": greet}}});
-        maps.patch(&map.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        maps.patch(
+            &map.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
+        .await?;
     }
     Ok(Action::await_change())
 }
@@ -28,9 +33,10 @@ pub async fn run(client: Client, election: LeaderElection) -> Result<Infallible,
     let (store, writer) = reflector::store();
     let (changed, _) = tokio::sync::broadcast::channel(1024);
     let warm = watcher(maps, watcher::Config::default().labels("greet")).default_backoff();
-    let warm = warm.reflect(writer).touched_objects().for_each(|map| {
-        ready(drop(map.map(|map| changed.send(Arc::new(map)))))
-    });
+    let warm = warm
+        .reflect(writer)
+        .touched_objects()
+        .for_each(|map| ready(drop(map.map(|map| changed.send(Arc::new(map))))));
     let term = |leadership: LeadershipHandle| {
         let changes = stream::unfold(changed.subscribe(), |mut changes| async {
             let map = changes.recv().await.ok()?;
@@ -43,7 +49,11 @@ pub async fn run(client: Client, election: LeaderElection) -> Result<Infallible,
             .for_each(|_| ready(()))
             .map(Ok::<(), Infallible>)
     };
-    let terms = async { loop { election.run_as_leader(term).await?; } };
+    let terms = async {
+        loop {
+            election.run_as_leader(term).await?;
+        }
+    };
     tokio::select! { never = terms => never, () = warm => Err(ElectionError::Ended) }
 }
 

@@ -4,16 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use rand::RngExt as _;
 use tenure_core::{
-    Elector, Identity, LeaseTiming, LifeTiming, Nonce, TimingError,
+    Elector, Identity, LeaseTiming, LifeTiming, Nonce, TimingError, Uid,
     lease::{LeaseConfig, LeaseElector},
+    life::{LifeConfig, LifeElector, Me, ProcessId},
     timing::LeaseTimingBuilder,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
+    call::Resource,
     client::{self, Connection},
     clock::{self, SharedClock},
-    context_info::ContextInfo,
+    context_info::{ContextInfo, OwnPod},
     driver::{Driver, Outside, Parts, Pulse},
     election::{HOLDERS_KEPT, Handles, LeaderElection},
     error::{ElectionError, SettingsError},
@@ -21,8 +23,10 @@ use crate::{
         Lock,
         lease::LeaseLock,
         lease_json::{Extras, WRITE_ANNOTATION},
+        life::LifeLock,
+        life_json::OWNER_ANNOTATION,
     },
-    names,
+    names, process,
     telling::Telling,
 };
 
@@ -309,7 +313,8 @@ impl Builder {
                 return Err(SettingsError::NotForThisLock(what));
             }
         }
-        names::check_metadata(&self.labels, &self.annotations, WRITE_ANNOTATION)
+        let reserved = [WRITE_ANNOTATION, OWNER_ANNOTATION];
+        names::check_metadata(&self.labels, &self.annotations, &reserved)
     }
 
     fn begin(
@@ -319,7 +324,7 @@ impl Builder {
     ) -> Result<LeaderElection, ElectionError> {
         match self.kind {
             Kind::Lease => self.begin_lease(connect, &context),
-            Kind::ConfigMap | Kind::LeaderLock => unimplemented!(),
+            Kind::ConfigMap | Kind::LeaderLock => self.begin_life(connect, &context),
         }
     }
 
@@ -358,7 +363,42 @@ impl Builder {
         )
     }
 
-    pub(crate) fn start<L, M>(
+    fn begin_life(
+        self,
+        connect: Connect,
+        context: &ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        let pod = context.own_pod()?;
+        if let Some(asked) = self
+            .namespace
+            .as_deref()
+            .filter(|asked| *asked != pod.namespace())
+        {
+            return Err(SettingsError::NotThePodsNamespace {
+                asked: asked.to_owned(),
+                pods: pod.namespace().to_owned(),
+            }
+            .into());
+        }
+        let timing = self.life;
+        let elector = LifeElector::new(LifeConfig {
+            me: me(pod),
+            nonce: self.nonce(),
+            timing,
+            delete_on_release: self.release,
+            seed: self.seed.unwrap_or_else(|| rand::rng().random()),
+        });
+        let resource = match self.kind {
+            Kind::LeaderLock => Resource::leader_lock(pod.namespace(), &self.name),
+            _ => Resource::config_map(pod.namespace(), &self.name),
+        };
+        let extras = self.extras();
+        let make = move |client| LifeLock::new(client, resource, timing.call_limit, extras);
+        let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
+        self.start(connect, namespace, &identity, timing.grace, elector, make)
+    }
+
+    fn start<L, M>(
         self,
         connect: Connect,
         namespace: String,
@@ -450,6 +490,23 @@ const LEASE_ONLY: &str = "this setting is for a Lease (lease_duration, renew_dea
     lease, and is known by its Pod; leave it out";
 const LIFE_ONLY: &str = "this setting is for leader for life (retry, delete_lock_on_release): a \
     Lease has retry_period and release; leave it out";
+
+/// Who this process is, as far as it can be told for certain (F1 to F3).
+fn me(pod: &OwnPod) -> Me {
+    Me {
+        pod_name: pod.name().into(),
+        pod_uid: Uid::new(pod.uid()),
+        container: pod.container().map(Into::into),
+        container_id: pod.container_id().map(Into::into),
+        single_container: pod.has_one_container(),
+        process: process::own_process().map(|process| ProcessId {
+            pid: process.pid,
+            start_time: process.start,
+            boot_id: process.boot.into(),
+            pid_namespace: process.pid_namespace.into(),
+        }),
+    }
+}
 
 /// Where the election's client comes from.
 pub(crate) enum Connect {

@@ -39,6 +39,13 @@ pub enum SettingsError {
     Identity(InvalidIdentity),
     /// A label or annotation that the server would refuse, or that is tenure's own.
     Metadata(String),
+    /// A lock for life lives where its owner does.
+    NotThePodsNamespace {
+        /// What was asked for.
+        asked: String,
+        /// Where the own Pod is.
+        pods: String,
+    },
     /// A setting that this kind of lock does not have.
     NotForThisLock(&'static str),
 }
@@ -114,6 +121,12 @@ impl fmt::Display for SettingsError {
             Self::Timing(error) => error.fmt(f),
             Self::Identity(error) => error.fmt(f),
             Self::Metadata(what) => f.write_str(what),
+            Self::NotThePodsNamespace { asked, pods } => write!(
+                f,
+                "a lock for life in the namespace {asked:?} cannot be owned by a Pod in {pods:?}: \
+                 an owner and what it owns share a namespace (rule F1); leave the namespace out, \
+                 or use a Lease"
+            ),
             Self::NotForThisLock(what) => f.write_str(what),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn check_label(name: &str) -> Result<(), SettingsError> {
 pub(crate) fn check_metadata(
     labels: &[(String, String)],
     annotations: &[(String, String)],
-    reserved: &str,
+    reserved: &[&str],
 ) -> Result<(), SettingsError> {
     let refuse = |text: String| Err(SettingsError::Metadata(text));
     for (key, _) in labels.iter().chain(annotations) {
@@ -36,7 +36,7 @@ pub(crate) fn check_metadata(
                  and '/', then 1 to 63 letters, digits, '-', '_' and '.'"
             ));
         }
-        if key == reserved {
+        if reserved.contains(&key.as_str()) {
             return refuse(format!(
                 "the annotation {key:?} is tenure's own; choose another key"
             ));
@@ -112,7 +112,7 @@ mod tests {
     fn labels_and_annotations_that_kubernetes_refuses_are_refused() {
         let pair = |k: &str, v: &str| vec![(k.to_owned(), v.to_owned())];
         let check = |labels: &[_], annotations: &[_]| {
-            check_metadata(labels, annotations, "tenure.dev/write")
+            check_metadata(labels, annotations, &["tenure.dev/write"])
         };
         assert!(
             check(

@@ -7,7 +7,12 @@ use serde_json::json;
 use tenure::{ContextInfo, LeaderElection, Status, clock};
 use tenure_apiserver::{Answer, ApiServer, Fault, FaultAction, Write};
 
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "an example is a program")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "an example is a program"
+)]
 #[path = "../examples/operator.rs"]
 mod operator;
 
@@ -28,7 +33,10 @@ async fn it_survives_fifty_losses_and_never_reconciles_outside_validity() {
     let election = LeaderElection::lease_lock("greeter")
         .clock(clock::tokio_clock())
         .seed(1)
-        .build_over(operators.clone(), ContextInfo::outside("default", "operator"))
+        .build_over(
+            operators.clone(),
+            ContextInfo::outside("default", "operator"),
+        )
         .unwrap();
     let mut status = election.status();
     let identity = election.identity().to_owned();
@@ -95,11 +103,23 @@ fn is_reconcile(write: &Write) -> bool {
 
 async fn keep_changing(client: Client) {
     let body = json!({"metadata": {"name": "hello", "labels": {"greet": "0"}}});
-    send(&client, "POST", "/api/v1/namespaces/default/configmaps", &body).await;
+    send(
+        &client,
+        "POST",
+        "/api/v1/namespaces/default/configmaps",
+        &body,
+    )
+    .await;
     for n in 1_u64.. {
         tokio::time::sleep(S / 10).await;
         let patch = json!({"metadata": {"labels": {"greet": n.to_string()}}});
-        send(&client, "PATCH", "/api/v1/namespaces/default/configmaps/hello", &patch).await;
+        send(
+            &client,
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/hello",
+            &patch,
+        )
+        .await;
     }
 }
 
@@ -115,8 +135,11 @@ async fn steal(client: &Client) {
 }
 
 async fn send(client: &Client, method: &str, path: &str, body: &serde_json::Value) {
-    let content =
-        if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let content = if method == "PATCH" {
+        "application/merge-patch+json"
+    } else {
+        "application/json"
+    };
     let request = http::Request::builder()
         .method(method)
         .uri(path)

@@ -18,8 +18,13 @@ fn candidate(server: &ApiServer, builder: tenure::Builder) -> LeaderElection {
 }
 
 fn holder(server: &ApiServer) -> String {
-    let lease = server.object("leases.coordination.k8s.io", "default", "a").unwrap();
-    lease["spec"]["holderIdentity"].as_str().unwrap_or("none").to_owned()
+    let lease = server
+        .object("leases.coordination.k8s.io", "default", "a")
+        .unwrap();
+    lease["spec"]["holderIdentity"]
+        .as_str()
+        .unwrap_or("none")
+        .to_owned()
 }
 
 #[tokio::test]
@@ -38,7 +43,10 @@ async fn nonsense_is_refused_when_it_is_built_with_the_rule_in_the_message() {
         (lease().annotation("tenure.dev/write", "x"), "tenure's own"),
         (LeaderElection::lease_lock("Not A Name"), "DNS-1123"),
         (LeaderElection::lease_lock(""), "DNS-1123"),
-        (LeaderElection::config_map_lock("a").lease_duration(S), "Lease"),
+        (
+            LeaderElection::config_map_lock("a").lease_duration(S),
+            "Lease",
+        ),
         (LeaderElection::config_map_lock("a").identity("me"), "Lease"),
         (LeaderElection::leader_lock("a").retry(2 * S, S), "retry"),
     ];
@@ -110,8 +118,10 @@ async fn lost_can_be_cloned_and_awaited_by_many_and_late() {
 async fn a_dropped_leadership_does_no_io_unless_release_on_drop_says_so() {
     for (release, stays) in [(false, true), (true, false)] {
         let server = ApiServer::builder().seed(1).build();
-        let election =
-            candidate(&server, LeaderElection::lease_lock("a").release_on_drop(release));
+        let election = candidate(
+            &server,
+            LeaderElection::lease_lock("a").release_on_drop(release),
+        );
         let leadership = election.acquire().await.unwrap();
         let handle = leadership.handle();
         drop(leadership);
@@ -136,7 +146,10 @@ async fn the_last_handle_of_an_election_may_go_while_its_leadership_lives() {
     let leadership = election.acquire().await.unwrap();
     drop(election);
     tokio::time::sleep(60 * S).await;
-    assert!(leadership.is_leading(), "a leadership keeps its election alive");
+    assert!(
+        leadership.is_leading(),
+        "a leadership keeps its election alive"
+    );
     leadership.release().await;
     assert_eq!(holder(&server), "");
 }
@@ -149,12 +162,19 @@ fn a_dedicated_thread_renews_while_the_callers_runtime_is_starved() {
         .build()
         .unwrap();
     let server = ApiServer::builder().build();
-    let http = servers.block_on(server.serve_http("127.0.0.1:0".parse().unwrap())).unwrap();
-    let starved = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let http = servers
+        .block_on(server.serve_http("127.0.0.1:0".parse().unwrap()))
+        .unwrap();
+    let starved = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     starved.block_on(async {
         let parsed = kube::config::Kubeconfig::from_yaml(&http.kubeconfig()).unwrap();
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(parsed, &options).await.unwrap();
+        let config = kube::Config::from_custom_kubeconfig(parsed, &options)
+            .await
+            .unwrap();
         let election = LeaderElection::lease_lock("a")
             .lease_duration(S)
             .dedicated_thread()
@@ -181,6 +201,14 @@ async fn a_starved_runtime_is_unhealthy_and_does_not_believe() {
     assert!(!leadership.is_leading());
     assert!(!election.healthy(5 * S));
     let mut status = election.status();
-    let lost = status.wait_for(|status| matches!(status, Status::Lost { .. })).await.unwrap();
-    assert_eq!(*lost, Status::Lost { reason: LossReason::Expired });
+    let lost = status
+        .wait_for(|status| matches!(status, Status::Lost { .. }))
+        .await
+        .unwrap();
+    assert_eq!(
+        *lost,
+        Status::Lost {
+            reason: LossReason::Expired
+        }
+    );
 }

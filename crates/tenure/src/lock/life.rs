@@ -1,1 +1,175 @@
-//! (life)
+//! The life protocol's requests as Kubernetes calls, and their answers back.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
+use serde_json::Value;
+use tenure_core::{
+    Outcome, Sight,
+    life::{Answer, LifeElector, LifeWrite, LockObject, ProcessId, ProcessSight, Request},
+};
+
+use super::{
+    Lock, Reply, ReplyOf, Watched,
+    lease_json::Extras,
+    life_json,
+    memory::{Memory, version_of},
+    pod_json, watch,
+};
+use crate::{
+    call::{self, Resource},
+    process::{self, Fate},
+};
+
+/// One lock for life, of either kind.
+pub(crate) struct LifeLock {
+    client: kube::Client,
+    resource: Resource,
+    limit: Duration,
+    extras: Arc<Extras>,
+    memory: Memory,
+}
+
+impl LifeLock {
+    pub(crate) fn new(
+        client: kube::Client,
+        resource: Resource,
+        limit: Duration,
+        extras: Extras,
+    ) -> Self {
+        Self {
+            client,
+            resource,
+            limit,
+            extras: Arc::new(extras),
+            memory: Memory::default(),
+        }
+    }
+
+    fn take(&mut self, object: Value) -> Option<LockObject> {
+        let observed = life_json::observed(&object)?;
+        self.memory.remember(observed.version.clone(), object);
+        Some(observed)
+    }
+
+    fn create(&self, write: &LifeWrite) -> Value {
+        let api = self.resource.api();
+        let api_version = if api.group.is_empty() {
+            api.version.to_owned()
+        } else {
+            format!("{}/{}", api.group, api.version)
+        };
+        life_json::create(
+            &api_version,
+            api.kind,
+            self.resource.namespace(),
+            self.resource.name(),
+            write,
+            &self.extras,
+        )
+    }
+
+    fn send(&self, request: http::Request<Vec<u8>>) -> BoxFuture<'static, Outcome<Value>> {
+        let (client, limit) = (self.client.clone(), self.limit);
+        async move { call::call(&client, request, limit).await }.boxed()
+    }
+}
+
+impl Lock for LifeLock {
+    type Elector = LifeElector;
+
+    fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
+        let request = match request {
+            Request::Read => self.resource.get(),
+            Request::Create(write) => self.resource.create(&self.create(&write)),
+            Request::Replace { base, write } => match self.memory.recall(&base) {
+                Some(object) => {
+                    self.resource
+                        .replace(&life_json::replace(object, &base, &write, &self.extras))
+                }
+                // Not sent, and the core reads again.
+                None => return std::future::ready(Outcome::Conflict).boxed(),
+            },
+            Request::Delete { version } => {
+                let call = self.send(self.resource.delete(&version));
+                return async move { call.await.map(|answer| deleted(&version, answer)) }.boxed();
+            }
+            Request::ReadPod { name } => {
+                let call = self.send(Resource::pod(self.resource.namespace(), &name).get());
+                return async move { call.await.and_then(|pod| pod_seen(&pod)) }.boxed();
+            }
+            Request::InspectProcess(process) => {
+                let sight = Reply::Ready(Answer::Process(inspect(&process)));
+                return std::future::ready(Outcome::Done(sight)).boxed();
+            }
+        };
+        let call = self.send(request);
+        async move { call.await.map(Reply::Object) }.boxed()
+    }
+
+    fn answer(&mut self, reply: Reply<Answer>) -> Outcome<Answer> {
+        match reply {
+            Reply::Ready(answer) => Outcome::Done(answer),
+            Reply::Object(object) => match self.take(object) {
+                Some(lock) => Outcome::Done(Answer::Lock(lock)),
+                None => Outcome::Unknown(
+                    "the answer is no object with a uid and resourceVersion".into(),
+                ),
+            },
+        }
+    }
+
+    fn sight(&mut self, object: Value, gone: bool) -> Option<Sight<LockObject>> {
+        if gone {
+            return version_of(&object).map(Sight::Gone);
+        }
+        self.take(object).map(Sight::Seen)
+    }
+
+    fn watch(&self) -> BoxStream<'static, Watched> {
+        watch::watch(
+            self.client.clone(),
+            self.resource.collection(),
+            self.resource.name().to_owned(),
+        )
+    }
+}
+
+/// A delete is answered by a `Status`, by the object as it was, or by the object that a finalizer
+/// holds back.
+fn deleted(version: &tenure_core::Version, answer: Value) -> Reply<Answer> {
+    let held_back = answer
+        .pointer("/metadata/deletionTimestamp")
+        .is_some_and(|time| !time.is_null())
+        && answer
+            .pointer("/metadata/finalizers")
+            .and_then(Value::as_array)
+            .is_some_and(|finalizers| !finalizers.is_empty())
+        && version_of(&answer).is_some_and(|now| now.uid == version.uid);
+    if held_back {
+        Reply::Object(answer)
+    } else {
+        Reply::Ready(Answer::Deleted)
+    }
+}
+
+fn pod_seen(pod: &Value) -> Outcome<Reply<Answer>> {
+    match pod_json::sight(pod) {
+        Some(sight) => Outcome::Done(Reply::Ready(Answer::Pod(sight))),
+        None => Outcome::Unknown("the answer is no Pod with a uid".into()),
+    }
+}
+
+fn inspect(process: &ProcessId) -> ProcessSight {
+    let process = process::ProcessId {
+        pid: process.pid,
+        start: process.start_time,
+        boot: process.boot_id.as_ref().to_owned(),
+        pid_namespace: process.pid_namespace.as_ref().to_owned(),
+    };
+    match process::inspect(&process) {
+        Fate::Gone => ProcessSight::Gone,
+        Fate::Alive => ProcessSight::Alive,
+        Fate::CannotTell => ProcessSight::Unknown,
+    }
+}

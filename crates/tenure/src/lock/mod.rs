@@ -4,7 +4,9 @@ pub(crate) mod always;
 pub(crate) mod lease;
 pub(crate) mod lease_json;
 pub(crate) mod life;
+pub(crate) mod life_json;
 mod memory;
+mod pod_json;
 mod watch;
 
 use futures::{future::BoxFuture, stream::BoxStream};
