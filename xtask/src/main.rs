@@ -1,2 +1,126 @@
-//! The project chores.
-fn main() {}
+//! The project's chores, one word each: `cargo xtask help`.
+//!
+//! What people type and what CI calls are the same words.
+
+mod clock;
+mod control_plane;
+mod deny;
+mod digest;
+mod go;
+mod places;
+mod process;
+mod report;
+mod rust;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::places::Places;
+use crate::report::Report;
+
+/// The project's chores, one word each
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_version_flag = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    word: Word,
+}
+
+#[derive(Debug, Subcommand)]
+enum Word {
+    /// Everything that must hold: formatting, lints, docs, dependencies, tests on the embedded API
+    /// server and, where there is one, on a real control plane
+    Test(TestArgs),
+    /// Formatting and clippy
+    Lint,
+    /// The documentation, warnings refused, doc tests included
+    Doc,
+    /// Licences, advisories and sources of the dependencies
+    Deny {
+        /// Build cargo-deny if it is not there (some minutes)
+        #[arg(long)]
+        install: bool,
+    },
+    /// Build the control plane for tests if its sources are new, and print the program's path
+    ControlPlane,
+}
+
+#[derive(Debug, Default, Args)]
+struct TestArgs {
+    /// Fail where the tests on a real control plane cannot be run, rather than leave them out
+    #[arg(long, conflicts_with = "no_control_plane")]
+    require_control_plane: bool,
+    /// Leave the real control plane out, although it could be run
+    #[arg(long, conflicts_with = "kubeconfig")]
+    no_control_plane: bool,
+    /// Also run the tests that can use a cluster somebody looks after on this one. They write to it
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Build the tools that are not there (cargo-deny: some minutes), rather than leave them out
+    #[arg(long)]
+    install: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let places = Places::find();
+    let mut report = Report::new();
+    match cli.word {
+        Word::Test(args) => test::run(&mut report, &places, &args),
+        Word::Lint => rust::lint(&mut report, &places),
+        Word::Doc => rust::doc(&mut report, &places),
+        Word::Deny { install } => deny::run(&mut report, &places, install),
+        Word::ControlPlane => {
+            if let Some(program) = control_plane::step(&mut report, &places) {
+                println!("{}", program.display());
+            }
+        }
+    }
+    report.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("cargo xtask").chain(words.split_whitespace()))
+    }
+
+    #[test]
+    fn the_words_are_understood() {
+        for word in [
+            "test",
+            "lint",
+            "doc",
+            "deny",
+            "deny --install",
+            "control-plane",
+        ] {
+            assert!(parse(word).is_ok(), "{word}");
+        }
+        assert!(parse("nonsense").is_err());
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn a_control_plane_is_not_both_required_and_left_out() {
+        assert!(parse("test --require-control-plane --no-control-plane").is_err());
+        assert!(parse("test --kubeconfig f --no-control-plane").is_err());
+        let Ok(Cli {
+            word: Word::Test(args),
+        }) = parse("test --require-control-plane --kubeconfig f --install")
+        else {
+            panic!("not understood");
+        };
+        assert!(args.require_control_plane && args.install);
+        assert_eq!(args.kubeconfig, Some("f".into()));
+    }
+}

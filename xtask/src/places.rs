@@ -1,0 +1,118 @@
+//! Where things are.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The directories that chores work in.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The workspace.
+    pub(crate) root: PathBuf,
+    /// Cargo's target directory.
+    pub(crate) target: PathBuf,
+    /// What outlives a clone; none where there is no home directory.
+    pub(crate) cache: Option<PathBuf>,
+}
+
+impl Places {
+    pub(crate) fn find() -> Self {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest
+            .parent()
+            .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        let target = match env::var_os("CARGO_TARGET_DIR") {
+            Some(target) if !target.is_empty() => root.join(target),
+            _ => root.join("target"),
+        };
+        let cache = cache(env::var_os("XDG_CACHE_HOME"), env::var_os("HOME"));
+        Self {
+            root,
+            target,
+            cache,
+        }
+    }
+
+    /// The Go module of the control plane.
+    pub(crate) fn control_plane(&self) -> PathBuf {
+        self.root.join("testing/control-plane")
+    }
+
+    /// The integration tests that want a real control plane: `crates/*/tests/real_*.rs`.
+    pub(crate) fn real_tests(&self) -> Vec<PathBuf> {
+        let entries = |dir: &Path| {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<Vec<_>>()
+        };
+        let mut found: Vec<_> = entries(&self.root.join("crates"))
+            .iter()
+            .flat_map(|package| entries(&package.join("tests")))
+            .filter(|path| is_real_test(path))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+fn is_real_test(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let rust = path.extension().is_some_and(|extension| extension == "rs");
+    name.starts_with("real_") && (rust || path.join("main.rs").is_file())
+}
+
+/// By the XDG rules: a relative path counts as none.
+fn cache(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    xdg.and_then(absolute)
+        .or_else(|| home.and_then(absolute).map(|home| home.join(".cache")))
+        .map(|cache| cache.join("tenure"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_xdg_says_else_below_home_else_nowhere() {
+        let at = |xdg: Option<&str>, home: Option<&str>| {
+            cache(xdg.map(Into::into), home.map(Into::into))
+        };
+        assert_eq!(at(Some("/x"), Some("/h")), Some("/x/tenure".into()));
+        assert_eq!(at(Some(""), Some("/h")), Some("/h/.cache/tenure".into()));
+        assert_eq!(
+            at(Some("relative"), Some("/h")),
+            Some("/h/.cache/tenure".into())
+        );
+        assert_eq!(at(None, Some("")), None);
+        assert_eq!(at(None, None), None);
+    }
+
+    #[test]
+    fn tests_on_a_real_control_plane_go_by_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let tests = dir.path().join("crates/a/tests");
+        std::fs::create_dir_all(tests.join("real_folder")).unwrap();
+        std::fs::create_dir_all(tests.join("real_helpers")).unwrap();
+        for file in [
+            "real_b.rs",
+            "real_a.rs",
+            "lease.rs",
+            "real_notes.md",
+            "real_folder/main.rs",
+        ] {
+            std::fs::write(tests.join(file), "").unwrap();
+        }
+        let places = Places {
+            root: dir.path().into(),
+            target: dir.path().join("target"),
+            cache: None,
+        };
+        let found = places.real_tests();
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
+        assert_eq!(names, ["real_a.rs", "real_b.rs", "real_folder"]);
+    }
+}

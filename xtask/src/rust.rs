@@ -1,0 +1,106 @@
+//! The chores that cargo does.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::places::Places;
+use crate::process::{command, run};
+use crate::report::{Report, Verdict};
+
+/// What decides which server the tests use. Set here alone, so that a variable left over in
+/// somebody's shell changes nothing.
+const SERVER_VARIABLES: [&str; 3] = [
+    "TENURE_CONTROL_PLANE",
+    "TENURE_KUBECONFIG",
+    "TENURE_REQUIRE_CONTROL_PLANE",
+];
+
+/// Formatting and clippy.
+pub(crate) fn lint(report: &mut Report, places: &Places) {
+    report.step("formatting", || {
+        passed(&mut cargo(places, &["fmt", "--all", "--check"]))
+    });
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    report.step("clippy", || passed(&mut cargo(places, &clippy)));
+}
+
+/// The documentation and its examples.
+pub(crate) fn doc(report: &mut Report, places: &Places) {
+    docs(report, places);
+    let examples = ["test", "--workspace", "--locked", "--doc"];
+    report.step("doc tests", || passed(&mut cargo(places, &examples)));
+}
+
+/// The documentation alone: the examples in it are run with the tests.
+pub(crate) fn docs(report: &mut Report, places: &Places) {
+    let build = ["doc", "--workspace", "--no-deps", "--locked"];
+    report.step("documentation", || {
+        passed(cargo(places, &build).env("RUSTDOCFLAGS", "--deny warnings"))
+    });
+}
+
+/// All tests, doc tests included, without any real control plane.
+pub(crate) fn tests(report: &mut Report, places: &Places) {
+    let test = ["test", "--workspace", "--locked"];
+    report.step("tests, embedded API server", || {
+        passed(&mut cargo(places, &test))
+    });
+}
+
+/// Which real servers the tests get.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct RealServers<'a> {
+    /// The program of the control plane.
+    pub(crate) program: Option<&'a Path>,
+    /// A cluster that somebody looks after.
+    pub(crate) kubeconfig: Option<&'a Path>,
+}
+
+/// The tests in `real_*.rs`, one at a time, since each of them is about time.
+pub(crate) fn real_tests(places: &Places, servers: RealServers<'_>) -> Result<Verdict> {
+    // The whole workspace, for one set of features: another would build everything once more.
+    let test = [
+        "test",
+        "--workspace",
+        "--locked",
+        "--test",
+        "real_*",
+        "--",
+        "--test-threads=1",
+    ];
+    let mut cargo = cargo(places, &test);
+    if let Some(program) = servers.program {
+        cargo
+            .env("TENURE_CONTROL_PLANE", program)
+            .env("TENURE_REQUIRE_CONTROL_PLANE", "1");
+    }
+    if let Some(kubeconfig) = servers.kubeconfig {
+        cargo.env("TENURE_KUBECONFIG", kubeconfig);
+    }
+    passed(&mut cargo)
+}
+
+/// The cargo that runs this, in the workspace.
+pub(crate) fn cargo(places: &Places, arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = command(program, arguments, &places.root);
+    for variable in SERVER_VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn passed(command: &mut Command) -> Result<Verdict> {
+    run(command)?;
+    Ok(Verdict::Passed)
+}
