@@ -31,7 +31,8 @@ pub struct Watch {
 /// How long an answer is waited for.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Sends one request and reads the whole answer, within a minute. A `body` of null is none.
+/// Sends one request and reads the whole answer, within a minute for each. A `body` of null is
+/// none.
 ///
 /// `content_type` empty stands for `application/json`.
 ///
@@ -45,22 +46,51 @@ pub async fn send(
     content_type: &str,
     body: &Value,
 ) -> Result<Answer> {
-    let content_type = if content_type.is_empty() {
-        "application/json"
+    let headers: &[(&str, &str)] = if content_type.is_empty() {
+        &[]
     } else {
-        content_type
+        &[("content-type", content_type)]
     };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    send_with(client, method, path, headers, body).await
+}
+
+/// As [`send`], with any headers and any body, which need not be JSON; an empty one is none.
+///
+/// JSON is asked for, and named as the body's type, unless the headers say otherwise.
+///
+/// # Errors
+///
+/// As [`send`].
+pub async fn send_with(
+    client: &Client,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Result<Answer> {
     let what = format!("{method} {path}");
     let mut request = Request::builder().method(method).uri(path);
-    let bytes = if body.is_null() {
-        Vec::new()
-    } else {
-        request = request.header("content-type", content_type);
-        body.to_string().into_bytes()
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let has = |wanted: &str| {
+        headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
+    if !has("accept") {
+        request = request.header("accept", "application/json");
+    }
+    if !body.is_empty() && !has("content-type") {
+        request = request.header("content-type", "application/json");
+    }
     let request = request
-        .header("accept", "application/json")
-        .body(Body::from(bytes))
+        .body(Body::from(body.into_bytes()))
         .with_context(|| format!("not a request: {what}"))?;
     let response = tokio::time::timeout(LIMIT, client.send(request))
         .await

@@ -65,7 +65,7 @@ mod server;
 pub mod tcp;
 mod token;
 
-pub use http_client::{Answer, Watch, send};
+pub use http_client::{Answer, Watch, send, send_with};
 pub use log::WriteEntry;
 pub use plane::PlaneOptions;
 pub use pods::PodOptions;
