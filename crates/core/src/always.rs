@@ -22,7 +22,10 @@ pub struct AlwaysElector {
 impl AlwaysElector {
     /// A candidate that does not stand yet. `grace` is what the work gets to end when it is told.
     pub fn new(grace: std::time::Duration) -> Self {
-        Self { grace, ..Self::default() }
+        Self {
+            grace,
+            ..Self::default()
+        }
     }
 
     fn token(&self) -> ResourceVersion {
@@ -36,24 +39,35 @@ impl Elector for AlwaysElector {
     type Object = Infallible;
 
     fn handle(&mut self, now: Now, event: Event<Infallible, Infallible>) {
-        let Event::Command(command) = event else { return };
+        let Event::Command(command) = event else {
+            return;
+        };
         match command {
             Command::Stand if !self.leading => {
                 self.term += 1;
                 self.leading = true;
                 self.ended = false;
                 let (term, token) = (self.term, self.token());
-                self.queue.push_back(Action::Notify(Notice::Acquired { term, token, again: false }));
+                self.queue.push_back(Action::Notify(Notice::Acquired {
+                    term,
+                    token,
+                    again: false,
+                }));
             }
             Command::StepDown if self.leading => {
                 let by = now.mono.after(self.grace);
                 let reason = LossReason::SteppedDown;
-                self.queue.push_back(Action::Notify(Notice::Stop { reason, by }));
+                self.queue
+                    .push_back(Action::Notify(Notice::Stop { reason, by }));
             }
             Command::WorkEnded { release } if self.leading => {
                 self.leading = false;
                 self.ended = true;
-                let notice = if release { Notice::Released } else { Notice::Kept };
+                let notice = if release {
+                    Notice::Released
+                } else {
+                    Notice::Kept
+                };
                 self.queue.push_back(Action::Notify(notice));
             }
             _ => {}
@@ -69,16 +83,29 @@ impl Elector for AlwaysElector {
     }
 
     fn belief(&self) -> Option<Belief> {
-        self.leading.then(|| Belief { term: self.term, token: self.token(), valid_until: None })
+        self.leading.then(|| Belief {
+            term: self.term,
+            token: self.token(),
+            valid_until: None,
+        })
     }
 
     fn status(&self) -> Status {
         if self.leading {
-            Status::Leading { term: self.term, token: self.token(), valid_until: None }
+            Status::Leading {
+                term: self.term,
+                token: self.token(),
+                valid_until: None,
+            }
         } else if self.ended {
-            Status::Lost { reason: LossReason::SteppedDown }
+            Status::Lost {
+                reason: LossReason::SteppedDown,
+            }
         } else {
-            Status::Standby { holder: None }
+            Status::Standby {
+                holder: None,
+                error: None,
+            }
         }
     }
 }
@@ -95,7 +122,10 @@ mod tests {
             assert_eq!(elector.belief(), None);
             elector.handle(Now::default(), Event::Command(Command::Stand));
             tokens.push(elector.belief().unwrap().token);
-            elector.handle(Now::default(), Event::Command(Command::WorkEnded { release: true }));
+            elector.handle(
+                Now::default(),
+                Event::Command(Command::WorkEnded { release: true }),
+            );
         }
         assert!(tokens[1].newer_than(&tokens[0]));
     }

@@ -12,6 +12,9 @@ pub enum Status {
     Standby {
         /// Who does, as last seen.
         holder: Option<Holder>,
+        /// What failed last, for people; none once something has succeeded after it. It is tried
+        /// again for as long as somebody stands.
+        error: Option<Arc<str>>,
     },
     /// This process leads.
     Leading {

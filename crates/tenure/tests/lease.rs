@@ -62,7 +62,7 @@ async fn the_first_candidate_leads_and_a_second_waits_until_it_gives_up() {
     assert!(tokio::time::timeout(60 * S, &mut waiting).await.is_err());
     assert!(first.is_leading());
     assert!(
-        matches!(&*b.status().borrow(), Status::Standby { holder: Some(h) } if *h.identity == *a.identity())
+        matches!(&*b.status().borrow(), Status::Standby { holder: Some(h), .. } if *h.identity == *a.identity())
     );
 
     let handle = first.handle();

@@ -133,7 +133,7 @@ async fn one_leads_for_life_and_hands_over_when_it_gives_up() {
         tokio::time::sleep(3600 * S).await;
         assert!(first.is_leading() && !waiting.is_finished());
         assert!(
-            matches!(&*b.status().borrow(), Status::Standby { holder: Some(h) } if *h.identity == *"p")
+            matches!(&*b.status().borrow(), Status::Standby { holder: Some(h), .. } if *h.identity == *"p")
         );
         let token = first.token().clone();
         first.release().await;

@@ -53,6 +53,7 @@ pub struct LeaseElector {
     watch_open: bool,
     poll_at: Instant,
     lost: Option<LossReason>,
+    last_error: Option<Arc<str>>,
     last_call: u64,
     counter: u64,
     told_holder: Option<Option<Arc<str>>>,
@@ -114,6 +115,7 @@ impl LeaseElector {
             watch_open: false,
             poll_at: Instant::default(),
             lost: None,
+            last_error: None,
             last_call: 0,
             counter: 0,
             told_holder: None,
@@ -348,6 +350,7 @@ impl LeaseElector {
     pub(super) fn standby_failed(&mut self, error: Arc<str>) {
         self.pause.failed(self.now.mono, &mut self.rng);
         let times = self.pause.failures();
+        self.last_error = Some(Arc::clone(&error));
         self.tell(Notice::StandbyFailed { error, times });
     }
 
@@ -508,6 +511,10 @@ impl Elector for LeaseElector {
             },
             _ => Status::Standby {
                 holder: self.holder(),
+                error: self
+                    .last_error
+                    .clone()
+                    .filter(|_| self.pause.failures() > 0),
             },
         }
     }

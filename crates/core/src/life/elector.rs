@@ -76,6 +76,7 @@ pub struct LifeElector {
     pub(super) clashed: bool,
     /// Failures of a waiter's calls in a row.
     pub(super) failures: u32,
+    pub(super) last_error: Option<Arc<str>>,
     /// How many writes were made: the number of the newest.
     pub(super) writes: u64,
     /// Writes before this one grant nothing any more: withdrawn, of an earlier term, or perhaps
@@ -146,6 +147,7 @@ impl LifeElector {
             woken: false,
             clashed: false,
             failures: 0,
+            last_error: None,
             writes: 0,
             adoptable_from: 1,
             replaces_from: None,
@@ -397,6 +399,7 @@ impl Elector for LifeElector {
             },
             _ => Status::Standby {
                 holder: self.seen.holder().cloned(),
+                error: self.last_error.clone().filter(|_| self.failures > 0),
             },
         }
     }

@@ -100,6 +100,7 @@ impl LifeElector {
     fn failed(&mut self, error: Arc<str>) {
         self.failures = self.failures.saturating_add(1);
         let times = self.failures;
+        self.last_error = Some(Arc::clone(&error));
         self.tell(Notice::StandbyFailed { error, times });
         self.rest();
     }
