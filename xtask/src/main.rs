@@ -10,6 +10,7 @@ mod go;
 mod places;
 mod process;
 mod report;
+mod rules;
 mod rust;
 mod test;
 
@@ -42,6 +43,9 @@ enum Word {
     Lint,
     /// The documentation, warnings refused, doc tests included
     Doc,
+    /// The rules of docs/protocol.md: held by files that exist, and each with tests that name it
+    /// (TENURE_BLESS=1 puts the table right)
+    Rules,
     /// Licences, advisories and sources of the dependencies
     Deny {
         /// Build cargo-deny if it is not there (some minutes)
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Word::Test(args) => test::run(&mut report, &places, &args),
         Word::Lint => rust::lint(&mut report, &places),
         Word::Doc => rust::doc(&mut report, &places),
+        Word::Rules => rules::step(&mut report, &places),
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
@@ -100,6 +105,7 @@ mod tests {
             "test",
             "lint",
             "doc",
+            "rules",
             "deny",
             "deny --install",
             "control-plane",

@@ -6,11 +6,12 @@ use crate::TestArgs;
 use crate::places::Places;
 use crate::report::Report;
 use crate::rust::RealServers;
-use crate::{control_plane, deny, go, rust};
+use crate::{control_plane, deny, go, rules, rust};
 
 /// From the quickest to the slowest, so that what is wrong shows early.
 pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
     rust::lint(report, places);
+    rules::step(report, places);
     deny::run(report, places, args.install);
     rust::docs(report, places);
     rust::tests(report, places);
