@@ -105,7 +105,7 @@ impl Table {
             } else {
                 files.join(", ")
             };
-            let _ = writeln!(text, "| {rule} | {held_by} | {} |", files);
+            let _ = writeln!(text, "| {rule} | {held_by} | {files} |");
         }
         if let Some(missing) = expected.next() {
             bail!("{DOCUMENT}: there is no row of {missing}");
