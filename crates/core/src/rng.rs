@@ -31,6 +31,6 @@ impl Rng {
     /// `duration`, shortened by up to a half: what keeps retries of many from falling together.
     pub(crate) fn jittered(&mut self, duration: Duration) -> Duration {
         let half = duration / 2;
-        half + self.up_to(duration - half)
+        half + self.up_to(duration.saturating_sub(half))
     }
 }

@@ -320,15 +320,22 @@ impl LifeElector {
         match self.phase {
             Phase::Waiting => self.drive_waiting(),
             Phase::Leading(_) => self.drive_term(),
-            Phase::Releasing(_) => self.drive_release(),
+            Phase::Releasing(_) => {
+                self.drive_release();
+                // A release that was given up leaves a waiter behind.
+                if matches!(self.phase, Phase::Waiting) {
+                    self.drive_waiting();
+                }
+            }
         }
     }
 
     fn tell_holder(&mut self) {
-        if *self.seen.place() == Place::Unknown {
+        let holder = self.seen.holder().cloned();
+        // Of what is no lock nobody can tell who holds it.
+        if holder.is_none() && *self.seen.place() != Place::Absent {
             return;
         }
-        let holder = self.seen.holder().cloned();
         let told = Some(Told(holder.clone()));
         if self.told_holder != told {
             self.told_holder = told;
