@@ -80,7 +80,10 @@ fn main() -> ExitCode {
         Word::Test(args) => test::run(&mut report, &places, &args),
         Word::Lint => rust::lint(&mut report, &places),
         Word::Doc => rust::doc(&mut report, &places),
-        Word::Rules => rules::step(&mut report, &places),
+        Word::Rules => {
+            let bless = std::env::var("TENURE_BLESS").is_ok_and(|value| value == "1");
+            rules::step(&mut report, &places, bless);
+        }
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {

@@ -15,9 +15,8 @@ const DOCUMENT: &str = "docs/protocol.md";
 const BEGIN: &str = "<!-- rules:";
 const END: &str = "<!-- end of rules -->";
 
-/// Checks the table; with `TENURE_BLESS=1` it is put right instead.
-pub(crate) fn step(report: &mut Report, places: &Places) {
-    let bless = std::env::var("TENURE_BLESS").is_ok_and(|value| value == "1");
+/// Checks the table, or puts it right.
+pub(crate) fn step(report: &mut Report, places: &Places, bless: bool) {
     report.step("rules and their tests", || check(&places.root, bless));
 }
 

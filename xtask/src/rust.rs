@@ -9,12 +9,13 @@ use crate::places::Places;
 use crate::process::{command, run};
 use crate::report::{Report, Verdict};
 
-/// What decides which server the tests use. Set here alone, so that a variable left over in
-/// somebody's shell changes nothing.
-const SERVER_VARIABLES: [&str; 3] = [
+/// What decides which server the tests use, and whether they rewrite what they should compare with.
+/// Set here alone, so that a variable left over in somebody's shell changes nothing.
+const VARIABLES: [&str; 4] = [
     "TENURE_CONTROL_PLANE",
     "TENURE_KUBECONFIG",
     "TENURE_REQUIRE_CONTROL_PLANE",
+    "TENURE_BLESS",
 ];
 
 /// Formatting and clippy.
@@ -94,7 +95,7 @@ pub(crate) fn real_tests(places: &Places, servers: RealServers<'_>) -> Result<Ve
 pub(crate) fn cargo(places: &Places, arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = command(program, arguments, &places.root);
-    for variable in SERVER_VARIABLES {
+    for variable in VARIABLES {
         command.env_remove(variable);
     }
     command

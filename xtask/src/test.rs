@@ -11,7 +11,7 @@ use crate::{control_plane, deny, go, rules, rust};
 /// From the quickest to the slowest, so that what is wrong shows early.
 pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
     rust::lint(report, places);
-    rules::step(report, places);
+    rules::step(report, places, false);
     deny::run(report, places, args.install);
     rust::docs(report, places);
     rust::tests(report, places);
