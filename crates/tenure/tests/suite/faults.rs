@@ -92,9 +92,11 @@ pub(crate) async fn strange_leases(server: &TestServer) {
             taken["metadata"]["labels"], made["metadata"]["labels"],
             "L5"
         );
-        if let Some(strategy) = spec.get("strategy") {
-            assert_eq!(&taken["spec"]["strategy"], strategy, "L5");
-        }
+        assert_eq!(
+            taken["spec"].get("strategy"),
+            made["spec"].get("strategy"),
+            "L5"
+        );
         leader.release().await;
     }
 }
