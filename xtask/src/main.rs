@@ -62,7 +62,7 @@ struct TestArgs {
     #[arg(long, conflicts_with = "no_control_plane")]
     require_control_plane: bool,
     /// Leave the real control plane out, although it could be run
-    #[arg(long, conflicts_with = "kubeconfig")]
+    #[arg(long)]
     no_control_plane: bool,
     /// Also run the tests that can use a cluster somebody looks after on this one. They write to it
     #[arg(long, value_name = "FILE")]
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_control_plane_is_not_both_required_and_left_out() {
         assert!(parse("test --require-control-plane --no-control-plane").is_err());
-        assert!(parse("test --kubeconfig f --no-control-plane").is_err());
+        assert!(parse("test --no-control-plane --kubeconfig f").is_ok());
         let Ok(Cli {
             word: Word::Test(args),
         }) = parse("test --require-control-plane --kubeconfig f --install")

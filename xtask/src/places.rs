@@ -41,18 +41,39 @@ impl Places {
 
     /// The integration tests that want a real control plane: `crates/*/tests/real_*.rs`.
     pub(crate) fn real_tests(&self) -> Vec<PathBuf> {
-        let entries = |dir: &Path| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect::<Vec<_>>()
-        };
-        let mut found: Vec<_> = entries(&self.root.join("crates"))
-            .iter()
-            .flat_map(|package| entries(&package.join("tests")))
-            .filter(|path| is_real_test(path))
-            .collect();
+        let mut found = self.tests();
+        found.retain(|path| is_real_test(path));
         found.sort();
         found
     }
+
+    /// Whether any integration test asks the harness for the cluster that was given.
+    pub(crate) fn has_tests_for_a_given_cluster(&self) -> bool {
+        self.tests()
+            .iter()
+            .any(|path| mentions(path, "from_env_kubeconfig"))
+    }
+
+    /// What lies in `crates/*/tests`.
+    fn tests(&self) -> Vec<PathBuf> {
+        let packages = entries(&self.root.join("crates"));
+        packages
+            .iter()
+            .flat_map(|package| entries(&package.join("tests")))
+            .collect()
+    }
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn mentions(path: &Path, word: &str) -> bool {
+    if path.is_dir() {
+        return entries(path).iter().any(|path| mentions(path, word));
+    }
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(word))
 }
 
 fn is_real_test(path: &Path) -> bool {
@@ -112,6 +133,13 @@ mod tests {
             cache: None,
         };
         let found = places.real_tests();
+        assert!(!places.has_tests_for_a_given_cluster());
+        std::fs::write(
+            tests.join("real_folder/b.rs"),
+            "TestServer::from_env_kubeconfig()",
+        )
+        .unwrap();
+        assert!(places.has_tests_for_a_given_cluster());
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
         assert_eq!(names, ["real_a.rs", "real_b.rs", "real_folder"]);
     }

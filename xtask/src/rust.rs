@@ -58,17 +58,18 @@ pub(crate) fn tests(report: &mut Report, places: &Places) {
     });
 }
 
-/// Which real servers the tests get.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct RealServers<'a> {
-    /// The program of the control plane.
-    pub(crate) program: Option<&'a Path>,
-    /// A cluster that somebody looks after.
-    pub(crate) kubeconfig: Option<&'a Path>,
+/// A server that is real.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RealServer<'a> {
+    /// The tests start it, from this program.
+    ControlPlane(&'a Path),
+    /// A cluster that somebody looks after, by its kubeconfig.
+    Given(&'a Path),
 }
 
-/// The tests in `real_*.rs`, one at a time, since each of them is about time.
-pub(crate) fn real_tests(places: &Places, servers: RealServers<'_>) -> Result<Verdict> {
+/// The tests in `real_*.rs`, one at a time, since each of them is about time. Those that ask for
+/// another server than this one leave themselves out.
+pub(crate) fn tests_on(places: &Places, server: RealServer<'_>) -> Result<Verdict> {
     // The whole workspace, for one set of features: another would build everything once more.
     let test = [
         "test",
@@ -80,14 +81,12 @@ pub(crate) fn real_tests(places: &Places, servers: RealServers<'_>) -> Result<Ve
         "--test-threads=1",
     ];
     let mut cargo = cargo(places, &test);
-    if let Some(program) = servers.program {
-        cargo
+    match server {
+        RealServer::ControlPlane(program) => cargo
             .env("TENURE_CONTROL_PLANE", program)
-            .env("TENURE_REQUIRE_CONTROL_PLANE", "1");
-    }
-    if let Some(kubeconfig) = servers.kubeconfig {
-        cargo.env("TENURE_KUBECONFIG", kubeconfig);
-    }
+            .env("TENURE_REQUIRE_CONTROL_PLANE", "1"),
+        RealServer::Given(kubeconfig) => cargo.env("TENURE_KUBECONFIG", kubeconfig),
+    };
     passed(&mut cargo)
 }
 

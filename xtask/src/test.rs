@@ -1,11 +1,13 @@
 //! Everything that must hold.
 
-use anyhow::bail;
+use std::path::Path;
+
+use anyhow::{Context, bail};
 
 use crate::TestArgs;
 use crate::places::Places;
-use crate::report::Report;
-use crate::rust::RealServers;
+use crate::report::{Report, Verdict};
+use crate::rust::RealServer;
 use crate::{control_plane, deny, go, rules, rust};
 
 /// From the quickest to the slowest, so that what is wrong shows early.
@@ -19,55 +21,54 @@ pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
 }
 
 const REAL_TESTS: &str = "tests, real control plane";
+const GIVEN_TESTS: &str = "tests, given cluster";
 
-/// What of the real part is to be done.
+/// What is to be done about the real control plane.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {
-    /// The control plane is built and tested, and the tests run on it, and on a given cluster.
-    ControlPlane,
-    /// Only on the cluster that was given; the reason is why there is no control plane.
-    GivenCluster(String),
+    /// Built, tested, and tested on.
+    Run,
     LeftOut(String),
     Impossible(String),
 }
 
 fn real(report: &mut Report, places: &Places, args: &TestArgs) {
     if report.failed() {
-        report.left_out(REAL_TESTS, "something failed before");
-        return;
+        return report.left_out(REAL_TESTS, "something failed before");
     }
     let go = match go::find(places) {
         Ok(found) => found.map(drop),
         Err(error) => return report.step("Go", || Err(error)),
     };
-    let given = args
-        .kubeconfig
-        .as_ref()
-        .map(|file| std::path::absolute(file).unwrap_or(file.clone()));
-    let any_tests = !places.real_tests().is_empty();
-    match plan(args, go, any_tests) {
-        Plan::ControlPlane => {
+    match plan(args, go, !places.real_tests().is_empty()) {
+        Plan::Run => {
             let program = control_plane::step(report, places);
             report.step("control plane, its own tests", || {
                 control_plane::check(places)
             });
-            let servers = RealServers {
-                program: program.as_deref(),
-                kubeconfig: given.as_deref(),
-            };
-            report.step(REAL_TESTS, || rust::real_tests(places, servers));
-        }
-        Plan::GivenCluster(why) => {
-            report.left_out("control plane", why);
-            let servers = RealServers {
-                program: None,
-                kubeconfig: given.as_deref(),
-            };
-            report.step("tests, given cluster", || rust::real_tests(places, servers));
+            report.step(REAL_TESTS, || {
+                let Some(program) = &program else {
+                    bail!("there is no program")
+                };
+                rust::tests_on(places, RealServer::ControlPlane(program))
+            });
         }
         Plan::LeftOut(why) => report.left_out(REAL_TESTS, why),
         Plan::Impossible(why) => report.step(REAL_TESTS, || bail!(why)),
     }
+    if let Some(file) = &args.kubeconfig {
+        given(report, places, file);
+    }
+}
+
+fn given(report: &mut Report, places: &Places, file: &Path) {
+    report.step(GIVEN_TESTS, || {
+        if !places.has_tests_for_a_given_cluster() {
+            return Ok(Verdict::LeftOut("no test asks for one".into()));
+        }
+        let file = std::path::absolute(file).context("where is the kubeconfig?")?;
+        rust::tests_on(places, RealServer::Given(&file))
+    });
 }
 
 fn plan(args: &TestArgs, go: Result<(), &str>, any_tests: bool) -> Plan {
@@ -75,12 +76,10 @@ fn plan(args: &TestArgs, go: Result<(), &str>, any_tests: bool) -> Plan {
         _ if !any_tests => "there is no crates/*/tests/real_*.rs",
         Err(why) => why,
         Ok(()) if args.no_control_plane => "--no-control-plane",
-        Ok(()) => return Plan::ControlPlane,
+        Ok(()) => return Plan::Run,
     };
     if args.require_control_plane {
         Plan::Impossible(format!("--require-control-plane, but {missing}"))
-    } else if args.kubeconfig.is_some() && any_tests {
-        Plan::GivenCluster(missing.to_owned())
     } else {
         Plan::LeftOut(missing.to_owned())
     }
@@ -90,51 +89,36 @@ fn plan(args: &TestArgs, go: Result<(), &str>, any_tests: bool) -> Plan {
 mod tests {
     use super::*;
 
-    fn args(require: bool, no: bool, kubeconfig: bool) -> TestArgs {
+    fn args(require: bool, no: bool) -> TestArgs {
         TestArgs {
             require_control_plane: require,
             no_control_plane: no,
-            kubeconfig: kubeconfig.then(|| "f".into()),
-            install: false,
+            ..TestArgs::default()
         }
     }
 
     #[test]
     fn with_go_the_real_control_plane_is_run_unless_it_is_refused() {
-        for (require, kubeconfig) in [(false, false), (true, false), (false, true), (true, true)] {
-            assert_eq!(
-                plan(&args(require, false, kubeconfig), Ok(()), true),
-                Plan::ControlPlane
-            );
+        for require in [false, true] {
+            assert_eq!(plan(&args(require, false), Ok(()), true), Plan::Run);
         }
-        let refused = plan(&args(false, true, false), Ok(()), true);
+        let refused = plan(&args(false, true), Ok(()), true);
         assert_eq!(refused, Plan::LeftOut("--no-control-plane".into()));
     }
 
     #[test]
     fn without_go_it_is_left_out_with_the_reason_or_fails_where_it_is_required() {
-        let plan = |args: &TestArgs| plan(args, Err(go::NO_GO), true);
-        assert_eq!(
-            plan(&args(false, false, false)),
-            Plan::LeftOut(go::NO_GO.into())
-        );
-        assert_eq!(
-            plan(&args(false, false, true)),
-            Plan::GivenCluster(go::NO_GO.into())
-        );
-        for kubeconfig in [false, true] {
-            let refused = plan(&args(true, false, kubeconfig));
-            assert!(matches!(&refused, Plan::Impossible(why) if why.contains(go::NO_GO)));
-        }
+        let left_out = plan(&args(false, false), Err(go::NO_GO), true);
+        assert_eq!(left_out, Plan::LeftOut(go::NO_GO.into()));
+        let refused = plan(&args(true, false), Err(go::NO_GO), true);
+        assert!(matches!(&refused, Plan::Impossible(why) if why.contains(go::NO_GO)));
     }
 
     #[test]
     fn a_suite_without_tests_never_counts_as_passed() {
-        for kubeconfig in [false, true] {
-            let nothing = plan(&args(false, false, kubeconfig), Ok(()), false);
-            assert!(matches!(nothing, Plan::LeftOut(_)), "{nothing:?}");
-            let required = plan(&args(true, false, kubeconfig), Ok(()), false);
-            assert!(matches!(required, Plan::Impossible(_)), "{required:?}");
-        }
+        let nothing = plan(&args(false, false), Ok(()), false);
+        assert!(matches!(nothing, Plan::LeftOut(_)), "{nothing:?}");
+        let required = plan(&args(true, false), Ok(()), false);
+        assert!(matches!(required, Plan::Impossible(_)), "{required:?}");
     }
 }
