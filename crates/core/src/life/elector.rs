@@ -195,7 +195,9 @@ impl LifeElector {
         (self.writes, write)
     }
 
-    /// No write that was made so far grants anything any more (L9, F4).
+    /// No write that was made so far grants anything any more. Whoever stops standing disowns, and
+    /// only who does not stand deletes own locks: no read of a lock that may be under a delete
+    /// grants (L9, F4).
     pub(super) fn disown_writes(&mut self) {
         self.adoptable_from = self.writes + 1;
     }

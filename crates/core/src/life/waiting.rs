@@ -119,8 +119,6 @@ impl LifeElector {
     }
 
     fn delete_own(&mut self, number: u64, version: Version) {
-        // From here on a read of it grants nothing (F4).
-        self.disown_writes();
         self.send_delete(What::DeleteOwn(number), version);
     }
 

@@ -286,6 +286,23 @@ fn f7_requests_stay_bounded_whatever_the_server_answers() {
 }
 
 #[test]
+fn f7_requests_stay_bounded_where_reads_and_creates_contradict_each_other() {
+    let mut bench = Bench::standing();
+    for _ in 0..20 {
+        let mut calls = 0;
+        while !bench.is_idle() {
+            bench.absent();
+            if !bench.is_idle() {
+                bench.answer(Outcome::AlreadyExists);
+            }
+            calls += 2;
+            assert!(calls <= 4, "a round without end");
+        }
+        bench.sleep();
+    }
+}
+
+#[test]
 fn l9_a_lost_term_never_comes_back() {
     let mut bench = Bench::leading();
     bench.sleep();
