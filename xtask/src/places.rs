@@ -1,5 +1,6 @@
 //! Where things are.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -39,12 +40,13 @@ impl Places {
         self.root.join("testing/control-plane")
     }
 
-    /// The integration tests that want a real control plane: `crates/*/tests/real_*.rs`.
-    pub(crate) fn real_tests(&self) -> Vec<PathBuf> {
-        let mut found = self.tests();
-        found.retain(|path| is_real_test(path));
-        found.sort();
-        found
+    /// The integration tests that want a real control plane, by name: `crates/*/tests/real_*.rs`,
+    /// and whichever else asks the harness for one.
+    pub(crate) fn real_tests(&self) -> BTreeSet<String> {
+        self.tests()
+            .iter()
+            .filter_map(|path| real_test(path))
+            .collect()
     }
 
     /// Whether any integration test asks the harness for the cluster that was given.
@@ -76,13 +78,13 @@ fn mentions(path: &Path, word: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|text| text.contains(word))
 }
 
-fn is_real_test(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let rust = path.extension().is_some_and(|extension| extension == "rs");
-    name.starts_with("real_") && (rust || path.join("main.rs").is_file())
+/// The name of the test, if it is one and wants a real server.
+fn real_test(path: &Path) -> Option<String> {
+    let is_test = path.extension().is_some_and(|extension| extension == "rs")
+        || path.join("main.rs").is_file();
+    let name = path.file_stem()?.to_str()?;
+    let is_real = name.starts_with("real_") || mentions(path, "real_if_any(");
+    (is_test && is_real).then(|| name.to_owned())
 }
 
 /// By the XDG rules: a relative path counts as none.
@@ -113,26 +115,29 @@ mod tests {
     }
 
     #[test]
-    fn tests_on_a_real_control_plane_go_by_their_names() {
+    fn tests_on_a_real_server_go_by_their_names_or_by_what_they_ask_for() {
         let dir = tempfile::tempdir().unwrap();
         let tests = dir.path().join("crates/a/tests");
         std::fs::create_dir_all(tests.join("real_folder")).unwrap();
         std::fs::create_dir_all(tests.join("real_helpers")).unwrap();
-        for file in [
-            "real_b.rs",
-            "real_a.rs",
-            "lease.rs",
-            "real_notes.md",
-            "real_folder/main.rs",
+        for (file, content) in [
+            ("real_b.rs", ""),
+            ("real_a.rs", ""),
+            ("lease.rs", "no real server"),
+            ("both.rs", "TestServer::shared_real_if_any()"),
+            ("real_notes.md", "real_if_any()"),
+            ("real_folder/main.rs", ""),
+            ("real_helpers/mod.rs", "real_if_any()"),
         ] {
-            std::fs::write(tests.join(file), "").unwrap();
+            std::fs::write(tests.join(file), content).unwrap();
         }
         let places = Places {
             root: dir.path().into(),
             target: dir.path().join("target"),
             cache: None,
         };
-        let found = places.real_tests();
+        let names: Vec<_> = places.real_tests().into_iter().collect();
+        assert_eq!(names, ["both", "real_a", "real_b", "real_folder"]);
         assert!(!places.has_tests_for_a_given_cluster());
         std::fs::write(
             tests.join("real_folder/b.rs"),
@@ -140,7 +145,5 @@ mod tests {
         )
         .unwrap();
         assert!(places.has_tests_for_a_given_cluster());
-        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
-        assert_eq!(names, ["real_a.rs", "real_b.rs", "real_folder"]);
     }
 }

@@ -67,20 +67,15 @@ pub(crate) enum RealServer<'a> {
     Given(&'a Path),
 }
 
-/// The tests in `real_*.rs`, one at a time, since each of them is about time. Those that ask for
-/// another server than this one leave themselves out.
+/// The tests that want a real server, one at a time, since each of them is about time. Those that
+/// ask for another server than this one leave themselves out.
 pub(crate) fn tests_on(places: &Places, server: RealServer<'_>) -> Result<Verdict> {
     // The whole workspace, for one set of features: another would build everything once more.
-    let test = [
-        "test",
-        "--workspace",
-        "--locked",
-        "--test",
-        "real_*",
-        "--",
-        "--test-threads=1",
-    ];
-    let mut cargo = cargo(places, &test);
+    let mut cargo = cargo(places, &["test", "--workspace", "--locked"]);
+    for test in places.real_tests() {
+        cargo.args(["--test", &test]);
+    }
+    cargo.args(["--", "--test-threads=1"]);
     match server {
         RealServer::ControlPlane(program) => cargo
             .env("TENURE_CONTROL_PLANE", program)
