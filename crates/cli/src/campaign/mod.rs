@@ -1,0 +1,190 @@
+//! `tenure campaign`: stands for election, again after each loss, and says what happens.
+
+mod event;
+mod output;
+mod standing;
+
+use std::{process::ExitCode, sync::Arc};
+
+use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Status};
+use tokio::sync::watch;
+
+use crate::{console, failure::Failure, signals, tasks::CampaignOptions};
+use event::{Event, What, unix_ns};
+use output::Output;
+
+/// Stands until a signal comes, or until nobody reads any more.
+pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
+    let signal = signals::first_then_exit()?;
+    let output = Output::start(options.json || !console::stdout_is_terminal())?;
+    let reader_gone = output.reader_gone();
+    let end = async {
+        tokio::select! {
+            // An error would mean that no signal can come any more.
+            Ok(ending) = signal => format!("asked to end by {}", ending.name),
+            () = reader_gone => "nobody reads any more".to_owned(),
+        }
+    };
+    tokio::pin!(end);
+    let election = tokio::select! {
+        election = standing::election(&options) => election?,
+        _ = &mut end => return Ok(ExitCode::SUCCESS),
+    };
+    let mut campaign = Campaign {
+        status: election.status(),
+        election,
+        output,
+        fixed_identity: options.identity.is_some(),
+        told: None,
+    };
+    loop {
+        let leadership = tokio::select! {
+            biased;
+            _ = &mut end => break,
+            leadership = campaign.stand_by() => leadership?,
+        };
+        if campaign.lead(leadership, &mut end).await {
+            break;
+        }
+    }
+    campaign.output.finish().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Campaign {
+    election: LeaderElection,
+    status: watch::Receiver<Status>,
+    output: Output,
+    /// Then another process may hold the lock under the own identity (rule L8).
+    fixed_identity: bool,
+    /// What was last said while standing by.
+    told: Option<Standby>,
+}
+
+/// What is worth an event of its own while standing by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Standby {
+    holder: Option<Arc<str>>,
+    error: Option<Arc<str>>,
+}
+
+impl Campaign {
+    /// Waits for leadership, and says who has it meanwhile. Cancel safe.
+    async fn stand_by(&mut self) -> Result<Leadership, Failure> {
+        let election = self.election.clone();
+        let acquiring = election.acquire();
+        tokio::pin!(acquiring);
+        loop {
+            self.tell_standby();
+            tokio::select! {
+                biased;
+                leadership = &mut acquiring => return leadership.map_err(|error| over(&error)),
+                changed = self.status.changed() => if changed.is_err() {
+                    return Err(over(&ElectionError::Ended));
+                },
+            }
+        }
+    }
+
+    /// Leads until leadership is lost (false) or `end` comes (true). The lock is given up either
+    /// way, so far as it is still held.
+    async fn lead<F>(&mut self, leadership: Leadership, end: &mut F) -> bool
+    where
+        F: Future<Output = String> + Unpin,
+    {
+        self.told = None;
+        self.tell(&leadership, What::Leading, unix_ns(), None);
+        let mut in_jeopardy = false;
+        loop {
+            tokio::select! {
+                biased;
+                reason = leadership.lost() => {
+                    self.tell(&leadership, What::Lost, unix_ns(), Some(&reason.to_string()));
+                    leadership.release().await;
+                    return false;
+                }
+                reason = &mut *end => {
+                    // Belief ends within `release`, before its first byte is sent: this is the
+                    // moment, and the event waits for the answer.
+                    let at = unix_ns();
+                    let handle = leadership.handle();
+                    leadership.release().await;
+                    self.tell(&handle, What::Released, at, Some(&reason));
+                    return true;
+                }
+                Ok(()) = self.status.changed() => {
+                    let status = self.status.borrow_and_update().clone();
+                    match status {
+                        Status::Jeopardy { error, .. } if !in_jeopardy => {
+                            in_jeopardy = true;
+                            self.tell(&leadership, What::Jeopardy, unix_ns(), Some(&error));
+                        }
+                        Status::Leading { .. } if in_jeopardy => {
+                            in_jeopardy = false;
+                            let reason = "renewals succeed again";
+                            self.tell(&leadership, What::Leading, unix_ns(), Some(reason));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_standby(&mut self) {
+        let Status::Standby { holder, error } = self.status.borrow_and_update().clone() else {
+            return;
+        };
+        let holder = holder.map(|holder| holder.identity);
+        let own = |holder: &Arc<str>| **holder == *self.election.identity();
+        if holder.as_ref().is_some_and(own) && !self.fixed_identity {
+            // The own write, seen before its answer came: what follows is `leading`.
+            return;
+        }
+        let standby = Standby { holder, error };
+        if self.told.as_ref() == Some(&standby) {
+            return;
+        }
+        self.output.say(Event {
+            event: What::Standby,
+            unix_ns: unix_ns(),
+            identity: self.election.identity(),
+            holder: standby.holder.as_deref(),
+            term: None,
+            token: None,
+            reason: standby.error.as_deref(),
+        });
+        self.told = Some(standby);
+    }
+
+    fn tell(
+        &self,
+        leadership: &tenure::LeadershipHandle,
+        event: What,
+        unix_ns: i64,
+        reason: Option<&str>,
+    ) {
+        let taken_by = match leadership.lost_reason() {
+            Some(LossReason::TakenBy(holder)) => Some(holder),
+            _ => None,
+        };
+        let identity = self.election.identity();
+        let holder = match event {
+            What::Leading | What::Jeopardy => Some(identity),
+            What::Standby | What::Lost | What::Released => taken_by.as_deref(),
+        };
+        self.output.say(Event {
+            event,
+            unix_ns,
+            identity,
+            holder,
+            term: Some(leadership.term()),
+            token: Some(leadership.token().as_str()),
+            reason,
+        });
+    }
+}
+
+fn over(error: &ElectionError) -> Failure {
+    Failure::failed(error.to_string())
+}

@@ -1,0 +1,130 @@
+//! From what was asked for to an election that has begun.
+
+use tenure::{
+    Builder, ContextError, ContextInfo, ElectionError, Kind, LeaderElection,
+    context_info::{Sources, SystemSources},
+};
+
+use crate::{
+    cluster::{self, Namespace},
+    failure::Failure,
+    tasks::{self, CampaignOptions},
+};
+
+/// Begins. What cannot get better by itself is refused; a server that does not answer is not.
+pub(crate) async fn election(options: &CampaignOptions) -> Result<LeaderElection, Failure> {
+    let config = options.cluster.config().await?;
+    let client = cluster::client(config.clone())?;
+    let told = Told { options };
+    let token_file = config.auth_info.token_file.clone();
+    let context = ContextInfo::discover_from(&client, &told, token_file.as_deref())
+        .await
+        .map_err(unknown)?;
+    let namespace = options
+        .namespace
+        .as_deref()
+        .unwrap_or_else(|| context.namespace());
+    if let Namespace::Missing = cluster::find_namespace(&client, namespace).await {
+        return Err(cluster::no_namespace(namespace));
+    }
+    if options.lock != Kind::Lease {
+        context.own_pod().map_err(unknown)?;
+    }
+    builder(options)
+        .build(config, context)
+        .map_err(|error| match error {
+            ElectionError::Settings(error) => Failure::usage(error.to_string()),
+            error => Failure::failed(error.to_string()).because(error),
+        })
+}
+
+fn builder(options: &CampaignOptions) -> Builder {
+    let timing = &options.timing;
+    let mut builder = match options.lock {
+        Kind::ConfigMap => LeaderElection::config_map_lock(&options.name),
+        Kind::LeaderLock => LeaderElection::leader_lock(&options.name),
+        _ => LeaderElection::lease_lock(&options.name),
+    };
+    if let Some(limit) = timing.call_limit {
+        builder = builder.call_limit(limit);
+    }
+    if let Some(grace) = timing.grace {
+        builder = builder.grace(grace);
+    }
+    if options.lock != Kind::Lease {
+        let (first, most) = tasks::retry_pauses(timing);
+        return builder
+            .retry(first, most)
+            .delete_lock_on_release(!options.keep_lock);
+    }
+    builder = builder
+        .release(!options.keep_lock)
+        .wait_when_absent(timing.wait_when_absent);
+    if let Some(namespace) = &options.namespace {
+        builder = builder.namespace(namespace);
+    }
+    if let Some(identity) = &options.identity {
+        builder = builder.identity(identity);
+    }
+    if let Some(duration) = timing.lease_duration {
+        builder = builder.lease_duration(duration);
+    }
+    if let Some(deadline) = timing.renew_deadline {
+        builder = builder.renew_deadline(deadline);
+    }
+    if let Some(period) = timing.retry_period {
+        builder = builder.retry_period(period);
+    }
+    if let Some(share) = timing.clock_error {
+        builder = builder.clock_error(share);
+    }
+    builder
+}
+
+/// The process' own environment, in which the command line has the first word.
+struct Told<'a> {
+    options: &'a CampaignOptions,
+}
+
+impl Sources for Told<'_> {
+    fn env(&self, name: &str) -> Option<String> {
+        let told = match name {
+            "POD_NAME" => self.options.pod.clone(),
+            // A lock for life is where its Pod is; a Lease may be elsewhere.
+            "NAMESPACE" if self.options.lock != Kind::Lease => self.options.namespace.clone(),
+            _ => None,
+        };
+        told.or_else(|| SystemSources.env(name))
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        SystemSources.read(path)
+    }
+}
+
+fn unknown(error: ContextError) -> Failure {
+    let text = match &error {
+        ContextError::PodNameUnknown => {
+            "a leader for life is owned by its Pod, whose name is not known; set POD_NAME \
+             (fieldRef: metadata.name), or name it with --pod NAME, or use --lock lease"
+                .to_owned()
+        }
+        ContextError::PodNotFound {
+            name, namespace, ..
+        } => format!(
+            "there is no Pod {name:?} in the namespace {namespace:?}; correct --pod (or POD_NAME) \
+             and --namespace, or use --lock lease, which needs no Pod"
+        ),
+        ContextError::PodUnread(why) => {
+            format!("the own Pod cannot be read ({why}); check that the API server answers")
+        }
+        ContextError::PodRefused(why) => format!(
+            "the own Pod must not be read ({why}); grant the rights that `tenure rbac` prints"
+        ),
+        ContextError::NamespaceUnknown => {
+            "the namespace of the lock is not known; name it with --namespace".to_owned()
+        }
+        error => error.to_string(),
+    };
+    Failure::failed(text).because(error)
+}

@@ -1,0 +1,113 @@
+//! Which cluster, and whether it is there.
+
+use std::{path::PathBuf, time::Duration};
+
+use http::Request;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// A choice of cluster; what is left out is found as kubectl finds it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterChoice {
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) context: Option<String>,
+}
+
+/// What is known about a namespace.
+#[derive(Debug)]
+pub(crate) enum Namespace {
+    There,
+    Missing,
+    /// It may be there: the server does not answer, or does not tell everybody.
+    Unknown(kube::Error),
+    /// No answer within [`ANSWER_LIMIT`].
+    Silent,
+}
+
+/// How long a first question to the server may take.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+impl ClusterChoice {
+    /// The configuration of that cluster.
+    pub(crate) async fn config(&self) -> Result<Config, Failure> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let Some(path) = &self.kubeconfig else {
+            return if self.context.is_some() {
+                Config::from_kubeconfig(&options).await.map_err(|error| {
+                    Failure::failed(format!(
+                        "the kubeconfig cannot be used ({error}); correct it, or name another with \
+                         --kubeconfig and --context"
+                    ))
+                    .because(error)
+                })
+            } else {
+                Config::infer().await.map_err(|error| {
+                    Failure::failed(
+                        "no cluster is configured here; name one with --kubeconfig FILE or \
+                         KUBECONFIG, or start one with `tenure dev-server`",
+                    )
+                    .because(error)
+                })
+            };
+        };
+        let unusable = |error: kube::config::KubeconfigError| {
+            Failure::failed(format!(
+                "the kubeconfig {} cannot be used ({}); correct it, or name another with \
+                 --kubeconfig",
+                path.display(),
+                first_line(&error.to_string()),
+            ))
+            .because(error)
+        };
+        let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
+        Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(unusable)
+    }
+}
+
+/// A client for what is not election: it gives up rather than to go on trying for minutes.
+pub(crate) fn client(config: Config) -> Result<Client, Failure> {
+    tenure::client::election_client(config).map_err(|error| {
+        Failure::failed(
+            "no client can be made from this configuration; check its server address, certificates \
+             and credentials",
+        )
+        .because(error)
+    })
+}
+
+/// Looks for a namespace.
+pub(crate) async fn find_namespace(client: &Client, namespace: &str) -> Namespace {
+    let request = Request::get(format!("/api/v1/namespaces/{namespace}")).body(Vec::new());
+    let Ok(request) = request else {
+        return Namespace::Missing;
+    };
+    let answer = tokio::time::timeout(ANSWER_LIMIT, client.request::<Value>(request)).await;
+    match answer {
+        Ok(Ok(_)) => Namespace::There,
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Namespace::Missing,
+        Ok(Err(error)) => Namespace::Unknown(error),
+        Err(_) => Namespace::Silent,
+    }
+}
+
+/// What to say of a namespace that is not there.
+pub(crate) fn no_namespace(namespace: &str) -> Failure {
+    Failure::failed(format!(
+        "there is no namespace {namespace:?} in this cluster; create it (kubectl create namespace \
+         {namespace}), or name another with --namespace"
+    ))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

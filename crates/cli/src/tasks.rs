@@ -1,0 +1,430 @@
+//! What the command line means: every value checked, nothing tried yet.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser as _, error::ErrorKind};
+use tenure::{Kind, LeaseTiming, LifeTiming, rbac::Rights};
+
+use crate::{
+    args::{
+        CampaignArgs, ClusterArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock, RbacArgs,
+        TimingArgs,
+    },
+    cluster::ClusterChoice,
+    console,
+    failure::Failure,
+    names,
+};
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Demo(DemoOptions),
+    DemoCandidate,
+    Campaign(CampaignOptions),
+    Rbac(Rights),
+    /// Install it there, or print it.
+    Crd(Option<ClusterChoice>),
+    DevServer(DevServerOptions),
+}
+
+#[derive(Debug)]
+pub(crate) struct DemoOptions {
+    pub(crate) lock: Kind,
+    pub(crate) candidates: usize,
+    pub(crate) real_timings: bool,
+    pub(crate) lead_for: Duration,
+    pub(crate) svg: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) verbose: bool,
+    /// None for the embedded server.
+    pub(crate) cluster: Option<ClusterChoice>,
+    pub(crate) namespace: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CampaignOptions {
+    pub(crate) lock: Kind,
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) cluster: ClusterChoice,
+    pub(crate) identity: Option<String>,
+    pub(crate) pod: Option<String>,
+    pub(crate) json: bool,
+    pub(crate) keep_lock: bool,
+    pub(crate) timing: TimingArgs,
+}
+
+#[derive(Debug)]
+pub(crate) struct DevServerOptions {
+    pub(crate) port: u16,
+    pub(crate) kubeconfig_out: Option<PathBuf>,
+    pub(crate) with_crd: bool,
+}
+
+/// The most candidates of a demo: each is a process and a lane.
+const MOST_CANDIDATES: usize = 20;
+
+/// Reads the command line. What is asked for by `--help` and `--version` is printed here; an
+/// error too, in one line.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<CommandLine, ExitCode> {
+    CommandLine::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader of the help that goes away early has read enough.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            console::note(&format!("tenure: {}", one_line(&error.to_string())));
+            ExitCode::from(2)
+        }
+    })
+}
+
+/// Works out what the command line means.
+pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
+    let verbose = command_line.verbose > 0;
+    Ok(match command_line.command {
+        Command::Demo(args) => Task::Demo(demo(args, verbose)?),
+        Command::DemoCandidate => Task::DemoCandidate,
+        Command::Campaign(args) => Task::Campaign(campaign(args)?),
+        Command::Rbac(args) => Task::Rbac(rights(&args)?),
+        Command::Crd(args) => Task::Crd(args.install.then_some(ClusterChoice {
+            kubeconfig: args.kubeconfig,
+            context: args.context,
+        })),
+        Command::DevServer(args) => Task::DevServer(dev_server(args)?),
+    })
+}
+
+fn demo(args: DemoArgs, verbose: bool) -> Result<DemoOptions, Failure> {
+    if !(2..=MOST_CANDIDATES).contains(&args.candidates) {
+        return Err(Failure::usage(format!(
+            "--candidates {} makes no demo: give 2 to {MOST_CANDIDATES}, one to lead and at least \
+             one to take over",
+            args.candidates
+        )));
+    }
+    if args.real_timings && args.lock != Lock::Lease {
+        return Err(Failure::usage(
+            "--real-timings is for --lock lease: a lock for life has no lease to run out",
+        ));
+    }
+    if let Some(namespace) = &args.namespace {
+        names::namespace(namespace)?;
+    }
+    if let Some(svg) = &args.svg {
+        writable("--svg", svg)?;
+    }
+    let context = args.context;
+    Ok(DemoOptions {
+        lock: args.lock.into(),
+        candidates: args.candidates,
+        real_timings: args.real_timings,
+        lead_for: args.lead_for,
+        svg: args.svg,
+        json: args.json,
+        verbose,
+        cluster: args.kubeconfig.map(|kubeconfig| ClusterChoice {
+            kubeconfig: Some(kubeconfig),
+            context,
+        }),
+        namespace: args.namespace,
+    })
+}
+
+fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
+    names::subdomain("lock", &args.name)?;
+    if let Some(namespace) = &args.namespace {
+        names::namespace(namespace)?;
+    }
+    if let Some(pod) = &args.pod {
+        names::subdomain("Pod", pod)?;
+    }
+    if args.lock == Lock::Lease {
+        lease_timing(&args.timing)?;
+    } else {
+        if args.identity.is_some() {
+            return Err(Failure::usage(
+                "--identity is for --lock lease: a leader for life is known by its Pod, which \
+                 --pod names",
+            ));
+        }
+        life_timing(&args.timing)?;
+    }
+    let ClusterArgs {
+        kubeconfig,
+        context,
+    } = args.cluster;
+    Ok(CampaignOptions {
+        lock: args.lock.into(),
+        name: args.name,
+        namespace: args.namespace,
+        cluster: ClusterChoice {
+            kubeconfig,
+            context,
+        },
+        identity: args.identity,
+        pod: args.pod,
+        json: args.json,
+        keep_lock: args.keep_lock,
+        timing: args.timing,
+    })
+}
+
+/// Refuses what a Lease does not have, and what breaks rule L3.
+fn lease_timing(args: &TimingArgs) -> Result<(), Failure> {
+    let foreign = [
+        ("--retry-first", args.retry_first.is_some()),
+        ("--retry-most", args.retry_most.is_some()),
+    ];
+    if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
+        return Err(Failure::usage(format!(
+            "{flag} is for --lock config-map and leader-lock; for a Lease use --retry-period"
+        )));
+    }
+    let mut timing = LeaseTiming::builder();
+    if let Some(duration) = args.lease_duration {
+        timing = timing.lease_duration(duration);
+    }
+    if let Some(duration) = args.renew_deadline {
+        timing = timing.renew_deadline(duration);
+    }
+    if let Some(duration) = args.retry_period {
+        timing = timing.retry_period(duration);
+    }
+    if let Some(duration) = args.call_limit {
+        timing = timing.call_limit(duration);
+    }
+    if let Some(duration) = args.grace {
+        timing = timing.grace(duration);
+    }
+    if let Some(share) = args.clock_error {
+        timing = timing.clock_error(share);
+    }
+    match timing.build() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::usage(error.to_string())),
+    }
+}
+
+fn life_timing(args: &TimingArgs) -> Result<(), Failure> {
+    let foreign = [
+        ("--lease-duration", args.lease_duration.is_some()),
+        ("--renew-deadline", args.renew_deadline.is_some()),
+        ("--retry-period", args.retry_period.is_some()),
+        ("--clock-error", args.clock_error.is_some()),
+        ("--wait-when-absent", args.wait_when_absent),
+    ];
+    if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
+        return Err(Failure::usage(format!(
+            "{flag} is for --lock lease: a lock for life has no lease; leave it out"
+        )));
+    }
+    let (retry_first, retry_most) = retry_pauses(args);
+    let mut timing = LifeTiming {
+        retry_first,
+        retry_most,
+        ..LifeTiming::default()
+    };
+    if let Some(limit) = args.call_limit {
+        timing.call_limit = limit;
+    }
+    match timing.check() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::usage(error.to_string())),
+    }
+}
+
+/// The first and the longest pause of a leader for life.
+pub(crate) fn retry_pauses(args: &TimingArgs) -> (Duration, Duration) {
+    let default = LifeTiming::default();
+    let first = args.retry_first.unwrap_or_else(|| match args.retry_most {
+        Some(most) => default.retry_first.min(most),
+        None => default.retry_first,
+    });
+    let most = args
+        .retry_most
+        .unwrap_or_else(|| default.retry_most.max(first));
+    (first, most)
+}
+
+fn rights(args: &RbacArgs) -> Result<Rights, Failure> {
+    names::namespace(&args.namespace)?;
+    let account = &args.service_account;
+    match account.split_once(':') {
+        Some((namespace, account)) => {
+            names::namespace(namespace)?;
+            names::subdomain("service account", account)?;
+        }
+        None => names::subdomain("service account", account)?,
+    }
+    let rights = Rights::new(args.lock.into(), &args.namespace, account);
+    Ok(match &args.name {
+        Some(name) => {
+            names::subdomain("lock", name)?;
+            rights.name(name)
+        }
+        None => rights,
+    })
+}
+
+fn dev_server(args: DevServerArgs) -> Result<DevServerOptions, Failure> {
+    if let Some(file) = &args.kubeconfig_out {
+        writable("--kubeconfig-out", file)?;
+    }
+    Ok(DevServerOptions {
+        port: args.port,
+        kubeconfig_out: args.kubeconfig_out,
+        with_crd: args.with_crd,
+    })
+}
+
+/// Refuses a file that could not be written at the end, when all is done.
+fn writable(flag: &str, file: &Path) -> Result<(), Failure> {
+    if file.is_dir() || file.file_name().is_none() {
+        return Err(Failure::usage(format!(
+            "{flag} {} is a directory; name a file in it",
+            file.display()
+        )));
+    }
+    let directory = directory_of(file);
+    if directory.is_dir() {
+        Ok(())
+    } else {
+        Err(Failure::usage(format!(
+            "{flag} {}: there is no directory {}; make it first, or name another file",
+            file.display(),
+            directory.display()
+        )))
+    }
+}
+
+/// Where a file is to be: the present directory where its name says nothing else.
+pub(crate) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+impl From<Lock> for Kind {
+    fn from(lock: Lock) -> Self {
+        match lock {
+            Lock::Lease => Self::Lease,
+            Lock::ConfigMap => Self::ConfigMap,
+            Lock::LeaderLock => Self::LeaderLock,
+        }
+    }
+}
+
+/// What clap says, without the usage that `--help` shows anyway.
+fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    let told = message
+        .lines()
+        .map(str::trim)
+        .take_while(|told| !told.starts_with("Usage:"))
+        .filter(|told| !told.is_empty() && !told.starts_with("For more information"));
+    for told in told {
+        if !line.is_empty() {
+            line.push_str(if line.ends_with(':') { " " } else { "; " });
+        }
+        line.push_str(told.strip_prefix("error: ").unwrap_or(told));
+    }
+    line.push_str("; see --help");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(line: &str) -> Result<Task, Failure> {
+        let words = std::iter::once("tenure").chain(line.split_whitespace());
+        check(CommandLine::try_parse_from(words).unwrap())
+    }
+
+    fn refusal(line: &str) -> String {
+        let failure = task(line).unwrap_err();
+        assert_eq!(failure.exit_code(), 2, "{line}");
+        failure.message(false)
+    }
+
+    #[test]
+    fn a_demo_needs_somebody_to_take_over_and_lanes_that_can_be_read() {
+        for bad in ["0", "1", "21", "100"] {
+            let told = refusal(&format!("demo --candidates {bad}"));
+            assert!(told.contains("2 to 20"), "{told}");
+        }
+        assert!(task("demo --candidates 2").is_ok());
+        assert!(task("demo --candidates 20 --lock leader-lock").is_ok());
+    }
+
+    #[test]
+    fn a_picture_in_a_missing_directory_is_refused_before_anything_starts() {
+        let told = refusal("demo --svg /no/such/directory/demo.svg");
+        assert!(told.contains("no directory /no/such/directory"), "{told}");
+        assert!(refusal("demo --svg /").contains("is a directory"));
+        assert!(task("demo --svg demo.svg").is_ok());
+    }
+
+    #[test]
+    fn l3_timings_that_break_the_rule_are_refused_by_its_name() {
+        let told = refusal("campaign a --lease-duration 10s --renew-deadline 10s");
+        assert!(told.contains("rule L3"), "{told}");
+        assert!(refusal("campaign a --lease-duration 0s").contains("longer than zero"));
+        assert!(refusal("campaign a --clock-error 0.9").contains("0 to 0.5"));
+        assert!(task("campaign a --lease-duration 30s --grace 1s").is_ok());
+    }
+
+    #[test]
+    fn settings_of_the_other_kind_of_lock_are_refused() {
+        assert!(refusal("campaign a --retry-first 1s").contains("--retry-period"));
+        for flag in [
+            "--lease-duration 5s",
+            "--renew-deadline 5s",
+            "--retry-period 5s",
+            "--clock-error 0.1",
+            "--wait-when-absent",
+            "--identity me",
+        ] {
+            let told = refusal(&format!("campaign --lock config-map a {flag}"));
+            assert!(told.contains("--lock lease"), "{told}");
+        }
+        assert!(
+            refusal("campaign --lock config-map a --retry-first 9s --retry-most 2s")
+                .contains("first retry")
+        );
+        assert!(task("campaign --lock config-map a --retry-most 100ms").is_ok());
+        assert!(task("campaign --lock config-map a --retry-first 60s").is_ok());
+        assert!(refusal("demo --lock config-map --real-timings").contains("no lease"));
+    }
+
+    #[test]
+    fn names_that_kubernetes_refuses_are_refused_here() {
+        assert!(refusal("campaign Nightly_1").contains("name of a lock"));
+        assert!(refusal("campaign a -n Shop").contains("namespace"));
+        assert!(refusal("campaign a --pod A").contains("name of a Pod"));
+        assert!(refusal("rbac -n shop --service-account a:B").contains("service account"));
+        assert!(refusal("rbac -n shop --service-account b X").contains("name of a lock"));
+    }
+
+    #[test]
+    fn what_clap_refuses_is_told_in_one_line() {
+        let error = CommandLine::try_parse_from(["tenure", "campaign"]).unwrap_err();
+        assert_eq!(
+            one_line(&error.to_string()),
+            "the following required arguments were not provided: <NAME>; see --help"
+        );
+        let error = CommandLine::try_parse_from(["tenure", "demo", "--lock", "leese"]).unwrap_err();
+        let line = one_line(&error.to_string());
+        assert!(line.contains("leese") && line.contains("lease"), "{line}");
+        assert_eq!(line.lines().count(), 1);
+    }
+}
