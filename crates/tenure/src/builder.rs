@@ -33,6 +33,7 @@ use crate::{
 /// What an election is made of. Nothing has to be set to be safe.
 #[derive(Clone, Debug)]
 #[must_use = "an election begins with `build` or `in_cluster`"]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Builder {
     pub(crate) kind: Kind,
     pub(crate) name: String,
@@ -270,6 +271,10 @@ impl Builder {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "an election has its own context"
+    )]
     pub fn build(
         self,
         config: kube::Config,
@@ -280,18 +285,22 @@ impl Builder {
             Some(connection) => Connect::Ready(connection.client()),
             None => Connect::To(Box::new(config)),
         };
-        self.begin(connect, context)
+        self.begin(connect, &context)
     }
 
     /// As [`build`](Self::build), over a client that somebody made: for servers inside the
     /// process. A client that retries by itself breaks rule L16.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "an election has its own context"
+    )]
     pub fn build_over(
         self,
         client: kube::Client,
         context: ContextInfo,
     ) -> Result<LeaderElection, ElectionError> {
         self.check()?;
-        self.begin(Connect::Ready(client), context)
+        self.begin(Connect::Ready(client), &context)
     }
 
     fn check(&self) -> Result<(), SettingsError> {
@@ -320,11 +329,11 @@ impl Builder {
     fn begin(
         self,
         connect: Connect,
-        context: ContextInfo,
+        context: &ContextInfo,
     ) -> Result<LeaderElection, ElectionError> {
         match self.kind {
-            Kind::Lease => self.begin_lease(connect, &context),
-            Kind::ConfigMap | Kind::LeaderLock => self.begin_life(connect, &context),
+            Kind::Lease => self.begin_lease(connect, context),
+            Kind::ConfigMap | Kind::LeaderLock => self.begin_life(connect, context),
         }
     }
 

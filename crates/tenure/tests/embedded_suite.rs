@@ -1,6 +1,8 @@
 //! The library's suite on the embedded server, over HTTP. `real_suite.rs` is the same on a real
 //! control plane.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod suite;
 
 use suite::{KINDS, faults, turns};

@@ -1,5 +1,7 @@
 //! Elections by a Lease over the embedded server, on virtual time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     convert::Infallible,
     sync::{

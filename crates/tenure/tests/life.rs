@@ -1,5 +1,7 @@
 //! Leader for life over the embedded server, on virtual time: both kinds of lock.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use kube::Client;
@@ -122,12 +124,12 @@ async fn within(limit: Duration, waiting: tokio::task::JoinHandle<Leadership>) -
 async fn one_leads_for_life_and_hands_over_when_it_gives_up() {
     for kind in KINDS {
         let world = World::new(kind).await;
-        let (p, q) = (world.pod("p").await, world.pod("q").await);
-        let (a, b) = (world.candidate(&p, 1), world.candidate(&q, 2));
+        let (one, two) = (world.pod("p").await, world.pod("q").await);
+        let (a, b) = (world.candidate(&one, 1), world.candidate(&two, 2));
         let first = a.acquire().await.unwrap();
         assert_eq!((first.valid_until(), first.term()), (None, 0));
         let owner = &world.lock().unwrap()["metadata"]["ownerReferences"][0];
-        assert_eq!(owner["uid"], p.uid(), "F1");
+        assert_eq!(owner["uid"], one.uid(), "F1");
         assert!(owner.get("controller").is_none(), "F1");
         let waiting = stand(&b);
         tokio::time::sleep(3600 * S).await;
@@ -149,8 +151,8 @@ async fn f8_a_dead_pod_frees_the_lock_with_the_collector_and_without() {
     for kind in KINDS {
         for gc in [Gc::Immediate, Gc::Off] {
             let world = World::with(kind, gc).await;
-            let (p, q) = (world.pod("p").await, world.pod("q").await);
-            let (a, b) = (world.candidate(&p, 1), world.candidate(&q, 2));
+            let (one, two) = (world.pod("p").await, world.pod("q").await);
+            let (a, b) = (world.candidate(&one, 1), world.candidate(&two, 2));
             let first = a.acquire().await.unwrap();
             let waiting = stand(&b);
             tokio::time::sleep(100 * S).await;

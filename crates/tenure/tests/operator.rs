@@ -1,5 +1,7 @@
 //! The operator example, losing leadership again and again in one process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use kube::Client;

@@ -1,5 +1,7 @@
 //! The operator example on a real control plane: cut off from it fifty times, in one process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use http::Method;

@@ -1,5 +1,7 @@
 //! What people build on: the builder's refusals, values for their own tests, threads, probes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{convert::Infallible, time::Duration};
 
 use futures::FutureExt;

@@ -56,12 +56,17 @@ pub struct LeaseElector {
     last_error: Option<Arc<str>>,
     last_call: u64,
     counter: u64,
-    told_holder: Option<Option<Arc<str>>>,
+    /// Empty for nobody; none before anything was told.
+    told_holder: Option<Arc<str>>,
     told_odd: Option<Arc<str>>,
     queue: VecDeque<Action<Request>>,
 }
 
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it in each elector, which is never moved about"
+)]
 pub(super) enum Phase {
     /// Watching others, standing for election or not.
     Observing,
@@ -376,7 +381,8 @@ impl LeaseElector {
             Place::Unknown => return,
             Place::Absent => None,
             Place::Present(observed) => observed.spec.holder().cloned(),
-        };
+        }
+        .unwrap_or_else(|| "".into());
         if self.told_holder.as_ref() != Some(&holder) {
             self.told_holder = Some(holder);
             self.tell(Notice::Holder(self.holder()));

@@ -263,17 +263,13 @@ impl Observation {
     }
 
     fn largest(&mut self, name: &Arc<str>, written: Duration) -> Duration {
-        match self.foreign.iter_mut().find(|(known, _)| known == name) {
-            Some((_, largest)) => {
-                *largest = (*largest).max(written);
-                *largest
-            }
-            None => {
-                self.forget_old_strangers();
-                self.foreign.push((Arc::clone(name), written));
-                written
-            }
+        if let Some((_, largest)) = self.foreign.iter_mut().find(|(known, _)| known == name) {
+            *largest = (*largest).max(written);
+            return *largest;
         }
+        self.forget_old_strangers();
+        self.foreign.push((Arc::clone(name), written));
+        written
     }
 
     fn forget_old_strangers(&mut self) {

@@ -75,10 +75,10 @@ impl Contention {
 
     /// The delay for the sighting `epoch`: drawn once for each.
     pub(super) fn delay(&mut self, now: Instant, epoch: u64, rng: &mut Rng) -> Duration {
-        if let Some((drawn_for, delay)) = self.drawn {
-            if drawn_for == epoch {
-                return delay;
-            }
+        if let Some((drawn_for, delay)) = self.drawn
+            && drawn_for == epoch
+        {
+            return delay;
         }
         self.calm_down(now);
         let share = 2u32.pow(self.level) - 1;

@@ -326,6 +326,22 @@ fn l9_a_lost_term_never_comes_back() {
 }
 
 #[test]
+fn l9_answers_to_calls_of_an_earlier_term_are_dropped() {
+    let mut bench = Bench::leading();
+    bench.sleep();
+    bench.expect_read();
+    let read = bench.hold_back();
+    bench.watch_gone("L@11");
+    bench.command(Command::Stand);
+    let write = bench.expect_create();
+    // Taken for the answer to the create, this would grant.
+    bench.answer_late(read, Outcome::Done(Answer::Lock(lock("L@10", &write))));
+    assert!(!bench.leads());
+    bench.lock(lock("M@12", &write));
+    assert_eq!(bench.token().as_deref(), Some("12"));
+}
+
+#[test]
 fn a_clock_that_steps_back_is_taken_as_standing_still() {
     let mut bench = Bench::leading();
     let before = bench.elector.deadline();

@@ -159,7 +159,7 @@ pub(crate) async fn within(
     let began = tenure::now();
     match tokio::time::timeout(limit, waiting).await {
         Ok(leadership) => (leadership.unwrap(), tenure::now().since(began)),
-        Err(_) => panic!("{what}: nobody led within {limit:?}"),
+        Err(late) => panic!("{late}: {what}: nobody led within {limit:?}"),
     }
 }
 
@@ -174,8 +174,8 @@ pub(crate) async fn status(
     let waiting = tokio::time::timeout(limit, status.wait_for(fits)).await;
     match waiting {
         Ok(status) => status.unwrap().clone(),
-        Err(_) => panic!(
-            "{what}: not within {limit:?}; it is {:?}",
+        Err(late) => panic!(
+            "{late}: {what}: not within {limit:?}; it is {:?}",
             election.status().borrow()
         ),
     }

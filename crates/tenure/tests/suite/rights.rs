@@ -114,10 +114,10 @@ fn without(manifests: &[Value], plural: &str, verb: &str) -> Vec<Value> {
         .iter_mut()
         .flat_map(|role| role["rules"].as_array_mut().into_iter().flatten())
     {
-        if rule["resources"] == json!([plural]) {
-            if let Some(verbs) = rule["verbs"].as_array_mut() {
-                verbs.retain(|granted| granted != verb);
-            }
+        if rule["resources"] == json!([plural])
+            && let Some(verbs) = rule["verbs"].as_array_mut()
+        {
+            verbs.retain(|granted| granted != verb);
         }
     }
     for role in &mut manifests {

@@ -28,9 +28,9 @@ pub(crate) async fn hand_overs(server: &TestServer, kind: Kind, rounds: usize) {
         leader = next;
     }
     leader.release().await;
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!((marks.overlaps(), marks.terms()), (0, rounds + 1));
     report("hand-over", kind, &mut gaps);
 }
@@ -69,9 +69,9 @@ pub(crate) async fn deaths(server: &TestServer, kind: Kind, rounds: usize) {
         leading = next;
     }
     leader.release().await;
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(marks.overlaps(), 0);
     report("death", kind, &mut gaps);
 }
@@ -148,7 +148,7 @@ async fn standing(candidate: &Candidate) {
 /// What the kubelet, or a person, reports of a dead leader.
 async fn bury(world: &World<'_>, pod: &tenure::context_info::OwnPod, round: usize) {
     let id = pod.container_id().unwrap();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         world
             .server
             .report_terminated(&world.namespace, pod.name(), "main", id, "Error", 137)
