@@ -20,6 +20,20 @@ impl TestServer {
     ///
     /// When there is none, or it does not end. That it fails is no error: see the output.
     pub async fn kubectl(&self, arguments: &[&str], stdin: &str) -> Result<Output> {
+        self.kubectl_with(arguments, stdin, &[]).await
+    }
+
+    /// As [`TestServer::kubectl`], with environment variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`TestServer::kubectl`].
+    pub async fn kubectl_with(
+        &self,
+        arguments: &[&str],
+        stdin: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Output> {
         let mut command = match program() {
             Some(program) => {
                 let mut command = Command::new(program);
@@ -31,6 +45,7 @@ impl TestServer {
         let home = self.inner.dir.path();
         let mut child = command
             .args(arguments)
+            .envs(environment.iter().copied())
             .env("KUBECONFIG", self.kubeconfig())
             .env("HOME", home)
             .env("KUBECACHEDIR", home.join("kube-cache"))
