@@ -84,7 +84,8 @@ pub enum Command {
     Stand,
     /// Stand no more. An acquisition under way is given back.
     Withdraw,
-    /// Tell the work to end (L10). [`Command::WorkEnded`] has to follow.
+    /// Tell the work to end (L10). [`Command::WorkEnded`] has to follow. Nothing happens to who
+    /// does not lead.
     StepDown,
     /// The work has ended: belief ends, and the lock is released if `release` says so.
     WorkEnded {

@@ -324,7 +324,10 @@ impl<L: Lock> Driver<L> {
                     .is_some_and(|now| Arc::ptr_eq(now, &term));
                 current.then_some(Event::Command(Command::StepDown))
             }
-            Order::StepDownAny => Some(Event::Command(Command::StepDown)),
+            Order::StepDownAny => {
+                let leads = self.term.is_some();
+                leads.then_some(Event::Command(Command::StepDown))
+            }
         }
     }
 

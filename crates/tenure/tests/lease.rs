@@ -312,3 +312,23 @@ async fn put(client: &kube::Client, object: &Value) {
             .unwrap();
     client.request::<Value>(request).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_down_of_a_standby_changes_nothing() {
+    let server = server();
+    let (a, b) = (candidate(&server, "a", 1), candidate(&server, "b", 2));
+    let first = a.acquire().await.unwrap();
+    let waiting = tokio::spawn({
+        let b = b.clone();
+        async move { b.acquire().await.unwrap() }
+    });
+    tokio::time::sleep(S).await;
+    b.step_down();
+    tokio::time::sleep(S).await;
+    first.release().await;
+    let second = tokio::time::timeout(S, waiting)
+        .await
+        .expect("it stands on")
+        .unwrap();
+    assert!(second.is_leading());
+}

@@ -159,8 +159,8 @@ impl LeaseElector {
 
     pub(super) fn step_down(&mut self) {
         let (now, grace) = (self.now.mono, self.config.timing.grace());
+        // Who does not lead has nothing to step down from, and stands on.
         let Phase::Leading(term) = &mut self.phase else {
-            self.standing = false;
             return;
         };
         if term.told.is_some() {

@@ -136,9 +136,11 @@ impl Seen {
         holds
     }
 
-    /// Something happened to the lock, and nobody knows what.
-    pub(super) fn forget(&mut self) {
-        self.place = Place::Unknown;
+    /// The lock may be there after all. What the watch has shown of it meanwhile stays known.
+    pub(super) fn doubt_absence(&mut self) {
+        if self.is_absent() {
+            self.place = Place::Unknown;
+        }
     }
 
     fn absent(&mut self) {

@@ -216,7 +216,7 @@ impl LifeElector {
             Outcome::Done(Answer::Lock(lock)) => self.acknowledged(number, epoch, lock),
             Outcome::AlreadyExists => {
                 self.may_land.remove(&number);
-                self.seen.forget();
+                self.seen.doubt_absence();
                 self.clash();
             }
             Outcome::Refused(error) | Outcome::NotFound(error) => {
@@ -224,7 +224,7 @@ impl LifeElector {
                 self.failed(error);
             }
             other => {
-                self.seen.forget();
+                self.seen.doubt_absence();
                 self.failed(what_went_wrong(other));
             }
         }
