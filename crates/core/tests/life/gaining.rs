@@ -337,6 +337,22 @@ fn f4_withdrawn_while_the_create_is_under_way_it_is_given_back() {
 }
 
 #[test]
+fn f4_a_withdrawn_create_that_only_the_watch_showed_is_given_back() {
+    let mut bench = Bench::standing();
+    bench.absent();
+    let write = bench.expect_create();
+    bench.watch(lock("L@10", &write));
+    bench.command(Command::Withdraw);
+    bench.unknown();
+    if bench.is_idle() {
+        bench.sleep();
+    }
+    bench.expect_read();
+    bench.lock(lock("L@10", &write));
+    bench.expect_delete("L@10");
+}
+
+#[test]
 fn f4_standing_again_over_a_withdrawn_create_is_a_replace() {
     let mut bench = Bench::standing();
     bench.absent();

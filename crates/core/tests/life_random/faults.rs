@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use tenure_core::{Command, LifeTiming, Nonce, Uid, life::*};
 
-use super::world::{Happening, Pid, Pod, Process, What, World};
+use super::world::{Happening, Pid, Pod, Process, SEATS, What, World, pod_of};
 
 impl World {
     pub(super) fn create_pod(&mut self, slot: usize) {
         if self.pods[slot].is_some() {
-            // Whatever ended for good is replaced at last.
-            if self.processes[slot].is_none() && !self.faulty {
-                self.after(0, 5000, Happening::StartProcess(slot));
+            if !self.faulty {
+                self.start_processes(slot, 5000);
             }
             return;
         }
@@ -35,7 +34,14 @@ impl World {
             ended: false,
         });
         self.new_container(slot);
-        self.after(0, 3000, Happening::StartProcess(slot));
+        self.start_processes(slot, 3000);
+    }
+
+    /// In each of the seats of this Pod.
+    fn start_processes(&mut self, pod: usize, spread: u64) {
+        for seat in SEATS.filter(|seat| pod_of(*seat) == pod) {
+            self.after(0, spread, Happening::StartProcess(seat));
+        }
     }
 
     pub(super) fn new_container(&mut self, slot: usize) {
@@ -46,21 +52,21 @@ impl World {
         }
     }
 
-    pub(super) fn start_process(&mut self, slot: usize) {
-        if self.processes[slot].is_some() {
+    pub(super) fn start_process(&mut self, seat: usize) {
+        if self.processes[seat].is_some() {
             return;
         }
-        let Some(pod) = self.pods[slot].clone() else {
+        let Some(pod) = self.pods[pod_of(seat)].clone() else {
             return;
         };
         if pod.sight.being_deleted || pod.ended {
             return;
         }
         let pid = Pid::try_from(self.number()).unwrap();
-        self.log(|| format!("process {pid} starts in pod {slot}"));
+        self.log(|| format!("process {pid} starts in seat {seat}"));
         let elector = LifeElector::new(LifeConfig {
             me: Me {
-                pod_name: format!("pod-{slot}").into(),
+                pod_name: format!("pod-{}", pod_of(seat)).into(),
                 pod_uid: pod.sight.uid,
                 container: Some("main".into()),
                 container_id: Some(Arc::clone(&pod.container_id)),
@@ -77,20 +83,28 @@ impl World {
             delete_on_release: true,
             seed: self.rng.next(),
         });
-        self.processes[slot] = Some(Process {
+        self.processes[seat] = Some(Process {
             elector,
             pid,
             tick_at: None,
             watching: false,
             believes: false,
         });
-        self.command(slot, 0, Command::Stand);
-        self.after(0, 3000, Happening::process(slot, pid, What::WatchOpened));
+        if self.faulty || self.quitter != Some(seat) {
+            self.command(seat, 0, Command::Stand);
+        }
+        self.after(0, 3000, Happening::process(seat, pid, What::WatchOpened));
     }
 
-    pub(super) fn kill(&mut self, slot: usize) {
-        if let Some(process) = self.processes[slot].take() {
+    fn kill(&mut self, seat: usize) {
+        if let Some(process) = self.processes[seat].take() {
             self.log(|| format!("process {} dies", process.pid));
+        }
+    }
+
+    fn kill_all(&mut self, pod: usize) {
+        for seat in SEATS.filter(|seat| pod_of(*seat) == pod) {
+            self.kill(seat);
         }
     }
 
@@ -116,22 +130,22 @@ impl World {
     // === Faults ===
 
     pub(super) fn fault(&mut self) {
-        let slot = usize::try_from(self.rng.below(3)).unwrap();
+        let seat = usize::try_from(self.rng.below(4)).unwrap();
         // Leaders are where it hurts.
-        let slot = self
+        let seat = self
             .believer()
             .filter(|_| self.rng.one_in(2))
-            .unwrap_or(slot);
+            .unwrap_or(seat);
         let kind = self.rng.below(10);
-        let pid = self.processes[slot].as_ref().map(|process| process.pid);
-        self.log(|| format!("fault {kind} on pod {slot}"));
+        let pid = self.processes[seat].as_ref().map(|process| process.pid);
+        self.log(|| format!("fault {kind} on seat {seat}"));
         match kind {
             0 => {
-                self.kill(slot);
-                self.after(0, 5000, Happening::StartProcess(slot));
+                self.kill(seat);
+                self.after(0, 5000, Happening::StartProcess(seat));
             }
-            1 => self.end_container(slot),
-            2 | 3 => self.delete_pod(slot),
+            1 => self.end_container(pod_of(seat)),
+            2 | 3 => self.delete_pod(pod_of(seat)),
             4 => self.down_until = self.now + 5000 + self.rng.below(35_000),
             5 => {
                 if let Some(mut lock) = self.lock.take() {
@@ -141,29 +155,29 @@ impl World {
             }
             6 => {
                 if let Some(pid) = pid {
-                    self.after(0, 1, Happening::process(slot, pid, What::WatchClosed));
-                    let opened = Happening::process(slot, pid, What::WatchOpened);
+                    self.after(0, 1, Happening::process(seat, pid, What::WatchClosed));
+                    let opened = Happening::process(seat, pid, What::WatchOpened);
                     self.after(5000, 60_000, opened);
                 }
             }
             7 | 8 => {
-                let release = !self.rng.one_in(4);
+                let release = self.quitter.is_some() || !self.rng.one_in(4);
                 let ended = self.rng.below(3000);
-                self.command(slot, 0, Command::StepDown);
-                self.command(slot, ended, Command::WorkEnded { release });
+                self.command(seat, 0, Command::StepDown);
+                self.command(seat, ended, Command::WorkEnded { release });
                 let again = ended + self.rng.below(20_000) * self.rng.below(2);
-                self.command(slot, again, Command::Stand);
+                self.command(seat, again, Command::Stand);
             }
             _ => {
-                self.command(slot, 0, Command::Withdraw);
+                self.command(seat, 0, Command::Withdraw);
                 let again = self.rng.below(10_000);
-                self.command(slot, again, Command::Stand);
+                self.command(seat, again, Command::Stand);
             }
         }
     }
 
     pub(super) fn end_container(&mut self, slot: usize) {
-        self.kill(slot);
+        self.kill_all(slot);
         let Some(pod) = &mut self.pods[slot] else {
             return;
         };
@@ -177,7 +191,7 @@ impl World {
             self.at(self.now + wait + 1, Happening::CreatePod(slot));
         } else {
             self.new_container(slot);
-            self.after(0, 8000, Happening::StartProcess(slot));
+            self.start_processes(slot, 8000);
         }
     }
 
@@ -188,7 +202,7 @@ impl World {
         };
         pod.sight.being_deleted = true;
         let uid = pod.sight.uid.clone();
-        self.kill(slot);
+        self.kill_all(slot);
         let gone = self.rng.below(5000);
         self.at(self.now + gone, Happening::RemovePod(slot, uid.clone()));
         self.after(gone + 1, 20_000, Happening::CreatePod(slot));

@@ -1,4 +1,5 @@
-//! Leader for life under random schedules: three Pods of fixed names and a model of the server,
+//! Leader for life under random schedules: four processes in three Pods of fixed names, and a
+//! model of the server,
 //! the kubelet and the collector. Replies are lost and come late, requests land after their
 //! callers gave up or died, processes and containers are restarted, Pods are deleted and come back
 //! under their names, watches are cut, locks are labelled and orphaned.

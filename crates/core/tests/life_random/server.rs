@@ -2,10 +2,10 @@
 
 use tenure_core::{Outcome, Sight, Uid, Version, life::*};
 
-use super::world::{Happening, Process, What, World};
+use super::world::{Happening, SEATS, What, World};
 
 impl World {
-    pub(super) fn serve(&mut self, slot: usize, request: Request) -> Outcome<Answer> {
+    pub(super) fn serve(&mut self, request: Request) -> Outcome<Answer> {
         let is = |lock: &LockObject, version: &Version| lock.version == *version;
         match request {
             Request::Read => match &self.lock {
@@ -40,10 +40,15 @@ impl World {
                 }
             }
             Request::InspectProcess(process) => {
-                let lives = |p: &Process| p.pid == process.pid;
-                let sight = match &self.processes[slot] {
-                    Some(p) if lives(p) => ProcessSight::Alive,
-                    _ => ProcessSight::Gone,
+                let lives = self
+                    .processes
+                    .iter()
+                    .flatten()
+                    .any(|p| p.pid == process.pid);
+                let sight = if lives {
+                    ProcessSight::Alive
+                } else {
+                    ProcessSight::Gone
                 };
                 Outcome::Done(Answer::Process(sight))
             }
@@ -101,7 +106,7 @@ impl World {
 
     /// Watch events are late, and overtake each other.
     pub(super) fn show(&mut self, sight: &Sight<LockObject>) {
-        for slot in 0..3 {
+        for slot in SEATS {
             let Some(pid) = self.processes[slot].as_ref().map(|process| process.pid) else {
                 continue;
             };

@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -34,6 +35,13 @@ impl Rng {
     pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
+}
+
+/// Where processes run: one container in each of three Pods, and two processes in that of Pod 0.
+pub(super) const SEATS: Range<usize> = 0..4;
+
+pub(super) fn pod_of(seat: usize) -> usize {
+    seat % 3
 }
 
 /// One process, by its number: unique over the whole schedule.
@@ -101,7 +109,9 @@ pub(super) struct World {
     pub(super) down_until: u64,
     pub(super) loss: u64,
     pub(super) pods: [Option<Pod>; 3],
-    pub(super) processes: [Option<Process>; 3],
+    pub(super) processes: [Option<Process>; 4],
+    /// Who stands no more once the faults are over.
+    pub(super) quitter: Option<usize>,
     pub(super) elections: u64,
     pub(super) faulty: bool,
     pub(super) seed: u64,
@@ -111,10 +121,10 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let (finalizers, loss) = (
-            rng.one_in(8),
-            [0, 5, 20][usize::try_from(seed % 3).unwrap()],
-        );
+        let finalizers = rng.one_in(8);
+        let loss = [0, 5, 20, 40][usize::try_from(seed % 4).unwrap()];
+        let seat = usize::try_from(rng.below(4)).unwrap();
+        let quitter = rng.one_in(2).then_some(seat);
         Self {
             rng,
             now: 1000,
@@ -126,8 +136,9 @@ impl World {
             finalizers,
             down_until: 0,
             loss,
+            quitter,
             pods: [None, None, None],
-            processes: [None, None, None],
+            processes: [None, None, None, None],
             elections: 0,
             faulty: true,
             seed,
@@ -191,60 +202,76 @@ impl World {
             Happening::FaultsEnd => {
                 self.log(|| "faults are over".to_owned());
                 (self.faulty, self.loss, self.down_until) = (false, 0, 0);
-                for slot in 0..3 {
-                    self.after(0, 1000, Happening::CreatePod(slot));
-                    self.command(slot, 0, Command::Stand);
+                for pod in 0..3 {
+                    self.after(0, 1000, Happening::CreatePod(pod));
+                }
+                for seat in SEATS {
+                    if self.quitter == Some(seat) {
+                        self.command(seat, 0, Command::Withdraw);
+                        self.command(seat, 0, Command::WorkEnded { release: true });
+                    } else {
+                        self.command(seat, 0, Command::Stand);
+                    }
                 }
             }
             Happening::Remedy => self.remedy(),
         }
     }
 
-    /// A container that was restarted twice before its lock was taken up again is reported ended
-    /// no more, so F3 has no proof left: such a lock is freed with its Pod, which a person deletes.
+    /// A dead process's lock in a Pod that stays is for the Pod's other processes to take up again
+    /// (F3). Where none of them stands, or where the container was restarted twice meanwhile, so
+    /// that its end is reported no more, the lock is freed with its Pod, which a person deletes.
     pub(super) fn remedy(&mut self) {
         let Some(record) = self.lock.as_ref().and_then(|lock| lock.record.clone()) else {
             return;
         };
-        let Some(id) = record.container_id else {
+        let is_owner =
+            |pod: &Option<Pod>| pod.as_ref().map(|p| &p.sight.uid) == Some(&record.pod_uid);
+        let (Some(pod), Some(process)) = (self.pods.iter().position(is_owner), record.process)
+        else {
             return;
         };
-        let unproven = self.pods.iter().position(|pod| {
-            let Some(pod) = pod else {
-                return false;
-            };
+        if self
+            .processes
+            .iter()
+            .flatten()
+            .any(|p| p.pid == process.pid)
+        {
+            return;
+        }
+        let mut seats = SEATS.filter(|seat| pod_of(*seat) == pod && self.quitter != Some(*seat));
+        let somebody_stands = seats.any(|seat| self.processes[seat].is_some());
+        let proven = self.pods[pod].as_ref().is_some_and(|pod| {
             let status = &pod.sight.containers[0];
-            let ended = [&status.terminated, &status.last_terminated];
-            pod.sight.uid == record.pod_uid
-                && pod.container_id != id
-                && !ended
-                    .into_iter()
-                    .flatten()
-                    .any(|end| end.container_id == id)
+            let mut ends = [&status.terminated, &status.last_terminated]
+                .into_iter()
+                .flatten();
+            pod.container_id == process.pid_namespace
+                || ends.any(|end| end.container_id == process.pid_namespace)
         });
-        if let Some(slot) = unproven {
-            self.log(|| format!("a person deletes pod {slot}"));
-            self.delete_pod(slot);
+        if !proven || !somebody_stands {
+            self.log(|| format!("a person deletes pod {pod}"));
+            self.delete_pod(pod);
         }
     }
 
     // === What processes do ===
 
-    pub(super) fn process(&mut self, slot: usize, pid: Pid, what: What) {
+    pub(super) fn process(&mut self, seat: usize, pid: Pid, what: What) {
         let what = match what {
             // What is on its way arrives, whether its caller still lives or not.
             What::Arrive(id, request, answered) => {
-                let outcome = self.serve(slot, request);
+                let outcome = self.serve(request);
                 if answered {
                     let answer = What::Answer(id, outcome);
-                    self.after(1, 30, Happening::process(slot, pid, answer));
+                    self.after(1, 30, Happening::process(seat, pid, answer));
                 }
                 return;
             }
             what => what,
         };
         let mut shown = None;
-        let Some(process) = self.processes[slot].as_mut().filter(|p| p.pid == pid) else {
+        let Some(process) = self.processes[seat].as_mut().filter(|p| p.pid == pid) else {
             return;
         };
         let event = match what {
@@ -254,6 +281,7 @@ impl World {
                 process.tick_at = None;
                 Event::Tick
             }
+            What::Command(Command::Stand) if !self.faulty && self.quitter == Some(seat) => return,
             What::Command(command) => Event::Command(command),
             What::Answer(id, outcome) => Event::Answer { id, outcome },
             What::Watch(_) if !process.watching => return,
@@ -268,19 +296,19 @@ impl World {
                 Event::WatchClosed
             }
         };
-        self.feed(slot, event);
+        self.feed(seat, event);
         if let Some(lock) = shown {
             let seen = What::Watch(Sight::Seen(lock));
-            self.after(1, 100, Happening::process(slot, pid, seen));
+            self.after(1, 100, Happening::process(seat, pid, seen));
         }
     }
 
-    pub(super) fn feed(&mut self, slot: usize, event: Event<Answer, LockObject>) {
+    pub(super) fn feed(&mut self, seat: usize, event: Event<Answer, LockObject>) {
         let now = Now {
             mono: Instant::from_nanos(self.now * 1_000_000),
             ..Now::default()
         };
-        let Some(mut process) = self.processes[slot].take() else {
+        let Some(mut process) = self.processes[seat].take() else {
             return;
         };
         let pid = process.pid;
@@ -303,9 +331,9 @@ impl World {
         let due = due.map(|due| due.as_nanos().div_ceil(1_000_000).max(self.now));
         if let Some(due) = due.filter(|due| process.tick_at.is_none_or(|at| *due < at)) {
             process.tick_at = Some(due);
-            self.at(due, Happening::process(slot, pid, What::Tick));
+            self.at(due, Happening::process(seat, pid, What::Tick));
         }
-        self.processes[slot] = Some(process);
+        self.processes[seat] = Some(process);
         let believers = self.processes.iter().flatten().filter(|p| p.believes);
         let believers: Vec<Pid> = believers.map(|p| p.pid).collect();
         let seed = self.seed;
@@ -314,12 +342,12 @@ impl World {
             "{believers:?} lead: TENURE_SEED={seed}"
         );
         for (id, request) in calls {
-            self.call(slot, pid, id, request);
+            self.call(seat, pid, id, request);
         }
     }
 
     /// Send a call on its way: it may be lost, come late, or lose its answer.
-    pub(super) fn call(&mut self, slot: usize, pid: Pid, id: CallId, request: Request) {
+    pub(super) fn call(&mut self, seat: usize, pid: Pid, id: CallId, request: Request) {
         let limit = u64::try_from(LifeTiming::default().call_limit.as_millis()).unwrap();
         let bad = self.now < self.down_until || self.rng.below(100) < self.loss;
         let local = matches!(request, Request::InspectProcess(_));
@@ -334,18 +362,18 @@ impl World {
         let answered = fate == 3 && (!bad || local);
         if let Some(delay) = delay {
             let arrive = What::Arrive(id, request, answered);
-            self.at(self.now + delay, Happening::process(slot, pid, arrive));
+            self.at(self.now + delay, Happening::process(seat, pid, arrive));
         }
         if !answered {
             let outcome = Outcome::Unknown("no answer in time".into());
             let answer = What::Answer(id, outcome);
-            self.at(self.now + limit, Happening::process(slot, pid, answer));
+            self.at(self.now + limit, Happening::process(seat, pid, answer));
         }
     }
 
-    pub(super) fn command(&mut self, slot: usize, delay: u64, command: Command) {
-        if let Some(pid) = self.processes[slot].as_ref().map(|process| process.pid) {
-            let command = Happening::process(slot, pid, What::Command(command));
+    pub(super) fn command(&mut self, seat: usize, delay: u64, command: Command) {
+        if let Some(pid) = self.processes[seat].as_ref().map(|process| process.pid) {
+            let command = Happening::process(seat, pid, What::Command(command));
             self.at(self.now + delay, command);
         }
     }
