@@ -34,6 +34,7 @@ pub(crate) enum Command {
 }
 
 /// A kind of lock.
+#[allow(clippy::enum_variant_names, reason = "a LeaderLock is called so")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Lock {
     /// A Lease that its leader renews; a dead leader is replaced when it has run out

@@ -42,6 +42,13 @@ pub(crate) fn can_draw() -> bool {
     stdout_is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Undoes the one thing that a view does to a terminal and that outlives it.
+pub(crate) fn show_cursor() {
+    if can_draw() {
+        let _ = io::stdout().write_all(b"\x1b[?25h");
+    }
+}
+
 /// Whether colours are welcome (<https://no-color.org>).
 pub(crate) fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

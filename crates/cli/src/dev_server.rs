@@ -94,17 +94,16 @@ struct Written {
 impl Written {
     fn write(wanted: Option<PathBuf>, http: &HttpServer) -> Result<Self, Failure> {
         let text = format!("{MARK}{}", http.kubeconfig());
-        let (path, own_directory) = match wanted {
-            Some(path) => (path, None),
-            None => {
-                let directory = TempDir::with_prefix("tenure-dev-server-").map_err(|error| {
-                    Failure::failed(
-                        "cannot make a temporary directory; name a file with --kubeconfig-out",
-                    )
-                    .because(error)
-                })?;
-                (directory.path().join("kubeconfig"), Some(directory))
-            }
+        let (path, own_directory) = if let Some(path) = wanted {
+            (path, None)
+        } else {
+            let directory = TempDir::with_prefix("tenure-dev-server-").map_err(|error| {
+                Failure::failed(
+                    "cannot make a temporary directory; name a file with --kubeconfig-out",
+                )
+                .because(error)
+            })?;
+            (directory.path().join("kubeconfig"), Some(directory))
         };
         write_whole(&path, &text).map_err(|error| {
             Failure::failed(format!(

@@ -36,6 +36,7 @@ pub(crate) fn first_then_exit() -> Result<oneshot::Receiver<Ending>, Failure> {
         // Whoever waited may have ended for another reason.
         let _ = sender.send(first);
         let second = signals.next().await;
+        crate::console::show_cursor();
         std::process::exit(second.exit_code.into());
     });
     Ok(receiver)

@@ -6,7 +6,8 @@ use tenure::clock::{Clock as _, SystemClock};
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Event<'a> {
-    pub(crate) event: What,
+    #[serde(rename = "event")]
+    pub(crate) what: What,
     /// When, on the wall clock: nanoseconds since 1970, exact to a microsecond.
     pub(crate) unix_ns: i64,
     /// Who stands here.
@@ -57,7 +58,7 @@ impl Event<'_> {
             Some(reason) => format!(": {}", one_line(reason)),
             None => String::new(),
         };
-        let told = match (self.event, self.holder) {
+        let told = match (self.what, self.holder) {
             (What::Standby, Some(holder)) => {
                 format!("standing by; {holder} leads{}", because(self.reason))
             }
@@ -93,7 +94,7 @@ mod tests {
 
     fn event() -> Event<'static> {
         Event {
-            event: What::Leading,
+            what: What::Leading,
             unix_ns: 1_767_225_661_000_001_000,
             identity: "a",
             holder: Some("a"),
@@ -116,7 +117,7 @@ mod tests {
     fn people_get_words() {
         assert_eq!(event().to_words(), "00:01:01Z LEADING (term 3, token 17)\n");
         let standby = Event {
-            event: What::Standby,
+            what: What::Standby,
             holder: None,
             reason: Some("no\nanswer"),
             ..event()

@@ -146,7 +146,7 @@ impl Campaign {
             return;
         }
         self.output.say(Event {
-            event: What::Standby,
+            what: What::Standby,
             unix_ns: unix_ns(),
             identity: self.election.identity(),
             holder: standby.holder.as_deref(),
@@ -160,7 +160,7 @@ impl Campaign {
     fn tell(
         &self,
         leadership: &tenure::LeadershipHandle,
-        event: What,
+        what: What,
         unix_ns: i64,
         reason: Option<&str>,
     ) {
@@ -169,12 +169,12 @@ impl Campaign {
             _ => None,
         };
         let identity = self.election.identity();
-        let holder = match event {
+        let holder = match what {
             What::Leading | What::Jeopardy => Some(identity),
             What::Standby | What::Lost | What::Released => taken_by.as_deref(),
         };
         self.output.say(Event {
-            event,
+            what,
             unix_ns,
             identity,
             holder,

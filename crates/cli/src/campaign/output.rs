@@ -76,7 +76,7 @@ impl Output {
                 .await
                 .is_err()
             {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
