@@ -136,7 +136,7 @@ impl World {
             .believer()
             .filter(|_| self.rng.one_in(2))
             .unwrap_or(seat);
-        let kind = self.rng.below(10);
+        let kind = self.rng.below(11);
         let pid = self.processes[seat].as_ref().map(|process| process.pid);
         self.log(|| format!("fault {kind} on seat {seat}"));
         match kind {
@@ -160,7 +160,8 @@ impl World {
                     self.after(5000, 60_000, opened);
                 }
             }
-            7 | 8 => {
+            7 => self.invent(pod_of(seat)),
+            8 | 9 => {
                 let release = self.quitter.is_some() || !self.rng.one_in(4);
                 let ended = self.rng.below(3000);
                 self.command(seat, 0, Command::StepDown);
@@ -173,6 +174,20 @@ impl World {
                 let again = self.rng.below(10_000);
                 self.command(seat, again, Command::Stand);
             }
+        }
+    }
+
+    /// The kubelet has lost sight of a container, and says that it ended; the Pod's phase follows.
+    /// The process lives.
+    fn invent(&mut self, pod: usize) {
+        if let Some(pod) = &mut self.pods[pod] {
+            pod.sight.terminal = true;
+            pod.sight.containers[0].terminated = Some(Terminated {
+                container_id: Arc::clone(&pod.container_id),
+                reason: "ContainerStatusUnknown".into(),
+                exit_code: 137,
+                finished: true,
+            });
         }
     }
 

@@ -1,8 +1,8 @@
 //! Leader for life under random schedules: four processes in three Pods of fixed names, and a
-//! model of the server,
-//! the kubelet and the collector. Replies are lost and come late, requests land after their
-//! callers gave up or died, processes and containers are restarted, Pods are deleted and come back
-//! under their names, watches are cut, locks are labelled and orphaned.
+//! model of the server, the kubelet and the collector. Replies are lost and come late, requests
+//! land after their callers gave up or died, processes and containers are restarted, Pods are
+//! deleted and come back under their names, watches are cut, locks are labelled and orphaned, and
+//! the kubelet invents ends of containers that run.
 //!
 //! Safety: at no moment do two processes believe. Liveness: once the faults are over, somebody
 //! soon does. What protocol.md lists as not covered does not happen here: a Pod object goes only
