@@ -207,11 +207,14 @@ impl LeaseElector {
 
     /// A read showed none of the attempt's writes.
     fn attempt_still_open(&mut self, change: Change) {
+        let evidence = self.seen.evidence();
         let Phase::Acquiring(attempt) = &mut self.phase else {
             return;
         };
         match change {
             Change::Changed => self.lost_the_race(),
+            // L14: with evidence it is created without a holder.
+            Change::Same if attempt.creates && evidence => self.end_attempt(),
             Change::Same if attempt.another_seen => self.lost_the_race(),
             Change::Same => attempt.check = false,
             Change::Stale => attempt.check = true,

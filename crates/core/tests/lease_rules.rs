@@ -1,0 +1,10 @@
+//! The Lease protocol, rule by rule. Each test names its rule, and fails when only that is broken.
+
+#[path = "lease_rules/bench.rs"]
+mod bench;
+#[path = "lease_rules/holding.rs"]
+mod holding;
+#[path = "lease_rules/leaving.rs"]
+mod leaving;
+#[path = "lease_rules/taking.rs"]
+mod taking;

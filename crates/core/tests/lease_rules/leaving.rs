@@ -1,0 +1,180 @@
+//! How a Lease is left: L10, L11.
+
+use tenure_core::{Command, Elector as _, LossReason, Notice, Outcome, Version};
+
+use crate::bench::{Bench, absent, held, stored, unknown};
+
+#[test]
+fn l10_the_work_is_told_one_grace_before_validity_ends_even_while_a_renewal_hangs() {
+    let mut bench = Bench::leading(6);
+    bench.until(2000);
+    assert_eq!(bench.calls.len(), 1, "the renewal hangs");
+    bench.until(6999);
+    assert!(!bench.told(|n| matches!(n, Notice::Stop { .. })));
+    bench.until(7000);
+    assert!(bench.told(|n| matches!(
+        n,
+        Notice::Stop {
+            reason: LossReason::Expired,
+            ..
+        }
+    )));
+    assert!(bench.leads());
+    bench.until(10_000);
+    assert!(!bench.leads());
+    assert!(
+        bench.told(|n| *n == Notice::Overdue),
+        "work that has not ended is reported"
+    );
+    assert!(bench.told(|n| *n == Notice::Lost(LossReason::Expired)));
+    let replaces = bench.calls.len();
+    assert_eq!(replaces, 1, "and nothing is released");
+}
+
+#[test]
+fn l10_told_once_is_final() {
+    let mut bench = Bench::leading(6);
+    bench.until(2000);
+    let (id, _, write) = bench.write();
+    bench.until(7500);
+    bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
+    assert!(bench.leads(), "renewing meanwhile");
+    // It renews for one more grace, and then lets validity run out.
+    for rv in 8..40 {
+        bench.until(bench.due().min(60_000));
+        if let Some((id, tenure_core::lease::Request::Replace { write, .. })) = bench.calls.pop() {
+            bench.answer(id, Outcome::Done(stored(&write, "u", rv)));
+        }
+    }
+    assert!(!bench.leads());
+    assert_eq!(
+        bench
+            .notices
+            .iter()
+            .filter(|n| matches!(n, Notice::Stop { .. }))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn l10_belief_ends_before_the_release_and_only_after_the_work() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::StepDown);
+    assert!(bench.told(|n| matches!(
+        n,
+        Notice::Stop {
+            reason: LossReason::SteppedDown,
+            ..
+        }
+    )));
+    assert!(
+        bench.leads() && bench.calls.is_empty(),
+        "the work has not ended"
+    );
+    bench.until(2000);
+    let (id, _, write) = bench.write();
+    assert_eq!(
+        write.spec.holder.as_deref(),
+        Some("me"),
+        "it renews meanwhile"
+    );
+    bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
+    bench.command(Command::WorkEnded { release: true });
+    assert!(bench.elector.belief().is_none());
+    let (_, base, write) = bench.write();
+    assert_eq!(base, Some(Version::new("u", "7")));
+    assert!(write.mark.released);
+}
+
+#[test]
+fn l10_it_stands_again_only_when_the_release_is_answered() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    bench.command(Command::Stand);
+    let (id, _, write) = bench.write();
+    assert!(write.mark.released && bench.calls.is_empty());
+    bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
+    bench.read_is(Outcome::Done(stored(&write, "u", 7)));
+    let again = bench.write().2;
+    assert_eq!(again.spec.holder.as_deref(), Some("me"));
+    assert!(
+        bench.elector.belief().is_none(),
+        "by a new acquisition only"
+    );
+}
+
+#[test]
+fn l11_a_release_has_all_four_fields_and_keeps_transitions() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    let (_, _, write) = bench.write();
+    assert_eq!(write.spec.holder.as_deref(), Some(""));
+    assert_eq!(write.spec.duration_seconds, Some(1));
+    assert_eq!(write.spec.transitions, Some(4));
+    assert!(write.spec.acquire_time.is_some() && write.spec.renew_time.is_some());
+}
+
+#[test]
+fn l11_a_release_never_erases_a_successor() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    let (id, _, _) = bench.write();
+    bench.answer(id, Outcome::Conflict);
+    bench.read_is(Outcome::Done(held("successor", 15, 9)));
+    bench.until(60_000);
+    assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn l11_a_release_that_conflicts_over_the_own_last_write_is_sent_once_more() {
+    let mut bench = Bench::leading(6);
+    bench.until(2000);
+    let (_, _, renewal) = bench.write();
+    bench.command(Command::WorkEnded { release: true });
+    let (id, _, _) = bench.write();
+    bench.answer(id, Outcome::Conflict);
+    // The renewal that was under way was applied first.
+    bench.read_is(Outcome::Done(stored(&renewal, "u", 7)));
+    let (id, base, write) = bench.write();
+    assert_eq!(base, Some(Version::new("u", "7")));
+    bench.answer(id, unknown());
+    bench.until_a_call();
+    bench.read_is(Outcome::Done(stored(&write, "u", 8)));
+    assert!(bench.told(|n| *n == Notice::Released));
+}
+
+#[test]
+fn l11_a_lost_term_is_not_released() {
+    let mut bench = Bench::leading(6);
+    bench.watch(held("thief", 15, 9));
+    bench.command(Command::WorkEnded { release: true });
+    bench.until(60_000);
+    assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn l11_a_release_over_nothing_is_done_and_one_that_is_refused_is_told() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    let (id, _, _) = bench.write();
+    bench.answer(id, Outcome::Conflict);
+    bench.read_is(absent());
+    assert!(bench.told(|n| *n == Notice::Released));
+
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    let (id, _, _) = bench.write();
+    bench.answer(id, Outcome::Refused("forbidden".into()));
+    assert!(bench.told(|n| matches!(n, Notice::ReleaseFailed { .. })));
+}
+
+#[test]
+fn l10_work_that_ends_without_a_release_leaves_the_lease_to_run_out() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: false });
+    assert!(bench.elector.belief().is_none());
+    assert!(bench.told(|n| *n == Notice::Kept));
+    bench.until(60_000);
+    assert!(bench.calls.is_empty());
+}
