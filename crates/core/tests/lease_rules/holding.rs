@@ -22,7 +22,7 @@ fn lost(bench: &Bench) -> Option<LossReason> {
 }
 
 #[test]
-fn l01_validity_counts_from_before_the_send() {
+fn l1_validity_counts_from_before_the_send() {
     let mut bench = Bench::new();
     bench.now = 500;
     bench.stand_before(Outcome::Done(released("u", 5)));
@@ -36,7 +36,7 @@ fn l01_validity_counts_from_before_the_send() {
 }
 
 #[test]
-fn l01_a_renewal_carries_belief_on_from_its_own_send() {
+fn l1_a_renewal_carries_belief_on_from_its_own_send() {
     let mut bench = Bench::leading(6);
     renew(&mut bench, 7, 1500);
     bench.now = 11_999;
@@ -46,7 +46,7 @@ fn l01_a_renewal_carries_belief_on_from_its_own_send() {
 }
 
 #[test]
-fn l06_a_renewal_whose_answer_is_lost_is_adopted_by_a_read() {
+fn l6_a_renewal_whose_answer_is_lost_is_adopted_by_a_read() {
     let mut bench = Bench::leading(6);
     bench.until(2000);
     let (id, _, write) = bench.write();
@@ -62,7 +62,7 @@ fn l06_a_renewal_whose_answer_is_lost_is_adopted_by_a_read() {
 }
 
 #[test]
-fn l06_a_conflict_is_neither_success_nor_loss() {
+fn l6_a_conflict_is_neither_success_nor_loss() {
     let mut bench = Bench::leading(6);
     bench.until(2000);
     let (id, _, write) = bench.write();
@@ -78,7 +78,7 @@ fn l06_a_conflict_is_neither_success_nor_loss() {
 }
 
 #[test]
-fn l08_a_renewal_by_a_twin_ends_the_term() {
+fn l8_a_renewal_by_a_twin_ends_the_term() {
     let mut bench = Bench::leading(6);
     let mut twin = held("me", 15, 9);
     twin.mark.as_mut().expect("ours").nonce = tenure_core::Nonce::new("twin");
@@ -88,7 +88,7 @@ fn l08_a_renewal_by_a_twin_ends_the_term() {
 }
 
 #[test]
-fn l09_what_another_wrote_ends_the_term_at_once() {
+fn l9_what_another_wrote_ends_the_term_at_once() {
     let mut emptied = released("u", 9);
     emptied.mark = None;
     let other_uid = Observed {
@@ -122,7 +122,7 @@ fn l09_what_another_wrote_ends_the_term_at_once() {
 }
 
 #[test]
-fn l09_absence_ends_the_term_at_once() {
+fn l9_absence_ends_the_term_at_once() {
     let mut bench = Bench::leading(6);
     bench.gone("u", 9);
     assert_eq!(lost(&bench), Some(LossReason::Deleted));
@@ -136,7 +136,7 @@ fn l09_absence_ends_the_term_at_once() {
 }
 
 #[test]
-fn l09_history_that_goes_backwards_ends_the_term() {
+fn l9_history_that_goes_backwards_ends_the_term() {
     let mut bench = Bench::leading(60);
     let own = renew(&mut bench, 70, 1);
     bench.until(bench.due());
@@ -150,7 +150,7 @@ fn l09_history_that_goes_backwards_ends_the_term() {
 }
 
 #[test]
-fn l09_older_watch_events_are_dropped() {
+fn l9_older_watch_events_are_dropped() {
     let mut bench = Bench::leading(10);
     bench.watch(held("former", 15, 9));
     bench.gone("u", 8);
@@ -158,7 +158,7 @@ fn l09_older_watch_events_are_dropped() {
 }
 
 #[test]
-fn l09_a_lost_term_never_comes_back() {
+fn l9_a_lost_term_never_comes_back() {
     let mut bench = Bench::leading(6);
     bench.until(2000);
     let (id, _, write) = bench.write();

@@ -7,7 +7,7 @@ use tenure_core::{
 use crate::bench::{Bench, ME, absent, foreign, held, millis, released, stored, unknown};
 
 #[test]
-fn l02_a_wait_counts_from_receipt_and_lasts_the_larger_duration() {
+fn l2_a_wait_counts_from_receipt_and_lasts_the_larger_duration() {
     for (own, written, wait) in [(15, 15, 15_000), (15, 4, 15_000), (5, 40, 40_000)] {
         let timing = LeaseTiming::builder()
             .lease_duration(millis(own * 1000))
@@ -24,7 +24,7 @@ fn l02_a_wait_counts_from_receipt_and_lasts_the_larger_duration() {
 }
 
 #[test]
-fn l02_each_changed_record_starts_the_wait_anew_and_metadata_does_not() {
+fn l2_each_changed_record_starts_the_wait_anew_and_metadata_does_not() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(held("other", 15, 5)));
     bench.until(10_000);
@@ -42,7 +42,7 @@ fn l02_each_changed_record_starts_the_wait_anew_and_metadata_does_not() {
 }
 
 #[test]
-fn l02_older_and_duplicated_events_start_nothing() {
+fn l2_older_and_duplicated_events_start_nothing() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(held("other", 15, 9)));
     bench.until(10_000);
@@ -54,7 +54,7 @@ fn l02_older_and_duplicated_events_start_nothing() {
 }
 
 #[test]
-fn l02_a_change_of_holder_leaves_the_former_holders_wait_running() {
+fn l2_a_change_of_holder_leaves_the_former_holders_wait_running() {
     for change in ["another", "none", "absence"] {
         let mut bench = Bench::new();
         bench.stand_before(Outcome::Done(foreign("slow", 60, 5)));
@@ -85,7 +85,7 @@ fn l02_a_change_of_holder_leaves_the_former_holders_wait_running() {
 }
 
 #[test]
-fn l02_a_foreign_holders_largest_duration_counts() {
+fn l2_a_foreign_holders_largest_duration_counts() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(foreign("client-go", 100, 5)));
     bench.now = 1000;
@@ -97,7 +97,7 @@ fn l02_a_foreign_holders_largest_duration_counts() {
 }
 
 #[test]
-fn l02_an_edited_duration_is_passed_over_where_the_annotation_speaks() {
+fn l2_an_edited_duration_is_passed_over_where_the_annotation_speaks() {
     let mut edited = held("other", 15, 5);
     edited.spec.duration_seconds = Some(1 << 31);
     let mut bench = Bench::new();
@@ -107,7 +107,7 @@ fn l02_an_edited_duration_is_passed_over_where_the_annotation_speaks() {
 }
 
 #[test]
-fn l06_an_acquisition_whose_answer_is_lost_is_adopted_from_before_its_send() {
+fn l6_an_acquisition_whose_answer_is_lost_is_adopted_from_before_its_send() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(released("u", 5)));
     let (id, _, write) = bench.write();
@@ -129,7 +129,7 @@ fn l06_an_acquisition_whose_answer_is_lost_is_adopted_from_before_its_send() {
 }
 
 #[test]
-fn l06_only_the_whole_spec_and_the_annotation_are_adopted() {
+fn l6_only_the_whole_spec_and_the_annotation_are_adopted() {
     for what in ["spec", "annotation"] {
         let mut bench = Bench::new();
         bench.stand_before(Outcome::Done(released("u", 5)));
@@ -146,7 +146,7 @@ fn l06_only_the_whole_spec_and_the_annotation_are_adopted() {
 }
 
 #[test]
-fn l07_the_own_name_in_a_read_grants_nothing() {
+fn l7_the_own_name_in_a_read_grants_nothing() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(held(ME, 15, 5)));
     assert!(bench.elector.belief().is_none());
@@ -155,7 +155,7 @@ fn l07_the_own_name_in_a_read_grants_nothing() {
 }
 
 #[test]
-fn l09_an_acknowledgement_older_than_anothers_write_grants_nothing() {
+fn l9_an_acknowledgement_older_than_anothers_write_grants_nothing() {
     let mut bench = Bench::new();
     bench.stand_before(Outcome::Done(released("u", 5)));
     let (id, _, write) = bench.write();
@@ -390,4 +390,17 @@ fn l20_a_strangers_68_years_are_honoured_with_a_warning() {
     bench.stand_before(Outcome::Done(foreign("absurd", i64::MAX, 5)));
     bench.until(1_000_000_000);
     assert!(bench.calls.is_empty());
+}
+
+#[test]
+fn l19_the_token_is_the_resource_version_of_the_write_that_acquired() {
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(released("u", 5)));
+    let (id, _, write) = bench.write();
+    bench.answer(id, Outcome::Done(stored(&write, "u", 6)));
+    bench.until(bench.due());
+    let (id, _, renewal) = bench.write();
+    bench.answer(id, Outcome::Done(stored(&renewal, "u", 70)));
+    let belief = bench.elector.belief().expect("leads");
+    assert_eq!((belief.token.as_str(), belief.term), ("6", 4));
 }
