@@ -8,7 +8,7 @@
 //! ```console
 //! $ TENURE_BLESS=1 cargo test -p tenure-apiserver --test real_conformance
 //! ```
-#![allow(clippy::unwrap_used)] // the helpers of tests fail as tests do
+#![allow(clippy::format_push_string, clippy::unwrap_used)] // the helpers of tests fail as tests do
 #![allow(dead_code, unreachable_pub, unused_imports)] // each of the two test programs uses a part
 
 pub mod areas;
@@ -25,9 +25,9 @@ use futures::future::BoxFuture;
 use tenure_harness::TestServer;
 
 pub use areas::AREAS;
-pub use differences::{DIFFERENCES, Difference};
+pub use differences::{DIFFERENCES, Difference, TO_MEND};
 pub use properties::PROPERTIES;
-pub use talk::Talk;
+pub use talk::{FAILED, Talk};
 
 /// One area: its golden file's name, and the talk.
 pub struct Area {

@@ -56,7 +56,7 @@ fn leases(namespace: &str) -> String {
 
 async fn create(server: &TestServer, all: &str, name: &str) -> Value {
     let counted = with(&lease(name, "x"), |l| {
-        l["metadata"]["annotations"] = json!({"count": "0"})
+        l["metadata"]["annotations"] = json!({"count": "0"});
     });
     server
         .call(Method::POST, all, &counted)

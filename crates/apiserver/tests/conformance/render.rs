@@ -152,5 +152,5 @@ fn normal(text: &str, names: &Names) -> String {
 
 /// resourceVersions that talks make up.
 fn is_constant(version: u64) -> bool {
-    version < 2 || version > 1_000_000_000
+    !(2..=1_000_000_000).contains(&version)
 }

@@ -21,9 +21,11 @@ pub struct Talk {
 
 /// A watch of a talk.
 pub struct Listener {
-    label: String,
     watch: Watch,
 }
+
+/// Begins what is written down when a talk does not go as it must: no golden holds it.
+pub const FAILED: &str = "FAILED:";
 
 /// How long an event that must come may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -190,18 +192,27 @@ impl Talk {
         what: &str,
         wanted: impl FnMut(&Value) -> bool,
     ) -> Value {
-        let found = self.server.wait_for(path, wanted).await.unwrap();
         self.steps
             .push(Step::Asked(format!("wait for {path}: {what}")));
-        self.steps
-            .push(Step::Answered("200".to_owned(), found.clone()));
-        found
+        match self.server.wait_for(path, wanted).await {
+            Ok(found) => {
+                self.steps
+                    .push(Step::Answered("200".to_owned(), found.clone()));
+                found
+            }
+            Err(error) => {
+                self.failed(&error.to_string());
+                Value::Null
+            }
+        }
     }
 
     /// Waits until there is no object.
     pub async fn gone(&mut self, path: &str) {
-        self.server.wait_until_gone(path).await.unwrap();
-        self.note(format!("{path} is gone"));
+        match self.server.wait_until_gone(path).await {
+            Ok(()) => self.note(format!("{path} is gone")),
+            Err(error) => self.failed(&error.to_string()),
+        }
     }
 
     /// Opens a watch; a refusal is written down and gives none.
@@ -210,10 +221,7 @@ impl Talk {
         match opened {
             Ok(watch) => {
                 self.steps.push(Step::Asked(format!("WATCH {path}")));
-                Some(Listener {
-                    label: path.split('?').next().unwrap_or_default().to_owned(),
-                    watch,
-                })
+                Some(Listener { watch })
             }
             Err(answer) => {
                 self.write_down(&Method::GET, path, &[], "", answer);
@@ -224,22 +232,42 @@ impl Talk {
 
     /// The next event of a watch, which must come.
     pub async fn event(&mut self, listener: &mut Option<Listener>) -> Value {
-        let listener = listener.as_mut().expect("the watch was refused");
-        let event = listener.watch.next(SOON).await.unwrap();
-        let Some(event) = event else {
-            panic!("the watch {} ended early", listener.label)
-        };
-        self.write_event(&event);
-        event
+        if let Some(event) = self.next(listener).await {
+            return event;
+        }
+        self.failed("there is no event");
+        *listener = None;
+        Value::Null
     }
 
     /// All events to the watch's own end.
     pub async fn events_to_end(&mut self, listener: &mut Option<Listener>) {
-        let listener = listener.as_mut().expect("the watch was refused");
-        while let Some(event) = listener.watch.next(SOON).await.unwrap() {
-            self.write_event(&event);
-        }
+        while self.next(listener).await.is_some() {}
         self.note("the watch ended");
+    }
+
+    async fn next(&mut self, listener: &mut Option<Listener>) -> Option<Value> {
+        let Some(open) = listener.as_mut() else {
+            self.failed("there is no watch");
+            return None;
+        };
+        match open.watch.next(SOON).await {
+            Ok(event) => {
+                let event = event?;
+                self.write_event(&event);
+                Some(event)
+            }
+            Err(error) => {
+                self.failed(&error.to_string());
+                *listener = None;
+                None
+            }
+        }
+    }
+
+    /// Writes down that the talk did not go as it must.
+    fn failed(&mut self, why: &str) {
+        self.steps.push(Step::Note(format!("{FAILED} {why}")));
     }
 
     /// Runs kubectl in the talk's namespace.
@@ -258,6 +286,9 @@ impl Talk {
             }
             _ => self.steps.push(Step::Printed(out.clone())),
         }
+        // Another talk's definition comes and goes while kubectl looks what there is.
+        let about_it = |line: &&str| !line.contains(".example.com/v1");
+        let err = err.lines().filter(about_it).collect::<Vec<_>>().join("\n");
         if !err.is_empty() {
             self.steps.push(Step::Printed(format!("stderr:\n{err}")));
         }

@@ -9,7 +9,7 @@ pub fn difference(golden: &str, heard: &str) -> String {
     for (sign, line) in edits(&old, &new) {
         if sign != '+' && line.starts_with("## ") {
             (case, request) = (line, "");
-        } else if sign != '+' && !line.starts_with(' ') && !line.is_empty() {
+        } else if sign != '+' && !line.starts_with([' ', '-', '(']) && !line.is_empty() {
             request = line;
         }
         if sign == ' ' {

@@ -76,7 +76,14 @@ pub async fn talk(talk: &mut Talk) {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|resource| with(resource, |r| r["storageVersionHash"] = Value::Null))
+            .map(|resource| {
+                with(resource, |r| {
+                    r["storageVersionHash"] = Value::Null;
+                    if let Some(verbs) = r["verbs"].as_array_mut() {
+                        verbs.sort_by_key(ToString::to_string);
+                    }
+                })
+            })
             .collect();
         names.sort_by_key(|resource| resource["name"].to_string());
         json!({"kind": list["kind"], "groupVersion": list["groupVersion"], "resources": names})

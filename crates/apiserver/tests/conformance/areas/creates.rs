@@ -115,10 +115,9 @@ pub async fn talk(talk: &mut Talk) {
     )
     .await;
     talk.case("YAML");
-    let yaml = "metadata:\n  name: yaml\nspec:\n  holderIdentity: y\n".replace('\n', "\n");
+    let yaml = "metadata:\n  name: yaml\nspec:\n  holderIdentity: somebody\n";
     let yaml_type = [("content-type", "application/yaml")];
-    talk.ask_with(Method::POST, &leases, &yaml_type, &yaml)
-        .await;
+    talk.ask_with(Method::POST, &leases, &yaml_type, yaml).await;
 
     talk.case("fieldValidation");
     for mode in ["Strict", "Warn", "Ignore", "Nonsense"] {

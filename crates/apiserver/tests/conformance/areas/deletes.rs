@@ -20,6 +20,7 @@ pub async fn talk(talk: &mut Talk) {
     }
     grace(talk).await;
     options(talk).await;
+    other_options(talk).await;
     collections(talk).await;
 }
 
@@ -131,7 +132,7 @@ async fn grace(talk: &mut Talk) {
 
     talk.case("a Pod on a node with a finalizer");
     let held = with(&on_node("held"), |p| {
-        p["metadata"]["finalizers"] = json!(["example.com/x"])
+        p["metadata"]["finalizers"] = json!(["example.com/x"]);
     });
     talk.post(&all, held).await;
     let path = talk.pods("/held");
@@ -166,9 +167,7 @@ async fn options(talk: &mut Talk) {
     for options in [
         json!({"propagationPolicy": "Nonsense"}),
         json!({"propagationPolicy": "Orphan", "orphanDependents": true}),
-        json!({"gracePeriodSeconds": -1}),
         json!({"dryRun": ["Some"]}),
-        json!({"kind": "ConfigMap", "apiVersion": "v1"}),
         json!({"preconditions": "x"}),
         json!([]),
     ] {
@@ -200,6 +199,10 @@ async fn options(talk: &mut Talk) {
             json!({"propagationPolicy": "Orphan"}),
         ),
         ("orphanDependents", json!({"orphanDependents": false})),
+        (
+            "of a negative grace period",
+            json!({"gracePeriodSeconds": -1}),
+        ),
     ] {
         talk.case(&format!("options {name}"));
         talk.post(&maps, map("o")).await;
@@ -208,12 +211,26 @@ async fn options(talk: &mut Talk) {
     }
 }
 
+async fn other_options(talk: &mut Talk) {
+    let (maps, path) = (talk.maps(""), talk.maps("/k"));
+    talk.case("options of another kind");
+    talk.post(&maps, map("k")).await;
+    talk.delete(&path, json!({"kind": "ConfigMap", "apiVersion": "v1"}))
+        .await;
+    talk.get(&path).await;
+    talk.case("options of the server's own group");
+    let path = talk.leases("/k");
+    talk.post(&talk.leases(""), lease("k", "a")).await;
+    let own = json!({"kind": "DeleteOptions", "apiVersion": "coordination.k8s.io/v1"});
+    talk.delete(&path, own).await;
+}
+
 async fn collections(talk: &mut Talk) {
     let maps = talk.maps("");
     talk.case("a deletion of many");
     for (name, label) in [("one", "a"), ("two", "a"), ("three", "b")] {
         let labelled = with(&map(name), |m| {
-            m["metadata"]["labels"] = json!({"l": label})
+            m["metadata"]["labels"] = json!({"l": label});
         });
         talk.post(&maps, labelled).await;
     }

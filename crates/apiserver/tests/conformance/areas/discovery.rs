@@ -83,8 +83,17 @@ pub async fn talk(talk: &mut Talk) {
     talk.get("/apis/coordination.k8s.io/v9").await;
     talk.get("/api/v9").await;
     talk.get("/nothing").await;
-    talk.get("/").await;
 
+    talk.case("the root");
+    talk.get_part("/", &[], |root| {
+        let paths = root["paths"].as_array().into_iter().flatten();
+        let known = ["/api", "/apis", "/readyz", "/version"];
+        paths
+            .filter(|path| known.iter().any(|known| *path == known))
+            .cloned()
+            .collect()
+    })
+    .await;
     talk.case("resources");
     for version in ["/api/v1".to_owned(), "/apis/coralogix.com/v1".to_owned()]
         .into_iter()
@@ -112,7 +121,6 @@ pub async fn talk(talk: &mut Talk) {
         (http::Method::PUT, talk.leases("")),
         (http::Method::PATCH, talk.leases("")),
         (http::Method::OPTIONS, talk.leases("")),
-        (http::Method::POST, "/apis".to_owned()),
     ] {
         talk.ask(method, &path, "", &json!({})).await;
     }
@@ -128,22 +136,29 @@ fn v1_only(group: &Value) -> Value {
 }
 
 fn resources(list: &Value) -> Value {
-    let mut known: Vec<Value> = list["resources"]
+    let known: Vec<Value> = list["resources"]
         .as_array()
         .into_iter()
         .flatten()
         .filter(|resource| RESOURCES.iter().any(|known| resource["name"] == *known))
         .cloned()
         .collect();
-    for resource in &mut known {
+    let mut by_name = serde_json::Map::new();
+    for mut resource in known {
         resource["storageVersionHash"] = Value::Null;
+        if let Some(verbs) = resource["verbs"].as_array_mut() {
+            verbs.sort_by_key(ToString::to_string);
+        }
+        by_name.insert(
+            resource["name"].as_str().unwrap_or_default().to_owned(),
+            resource,
+        );
     }
-    known.sort_by_key(|resource| resource["name"].to_string());
     let verbless = if list["resources"].is_array() {
         Value::Null
     } else {
         list.clone()
     };
-    json!({"kind": list["kind"], "groupVersion": list["groupVersion"], "resources": known,
+    json!({"kind": list["kind"], "groupVersion": list["groupVersion"], "resources": by_name,
         "other": verbless})
 }

@@ -54,19 +54,6 @@ pub async fn talk(talk: &mut Talk) {
         "lastObservedTime": "2001-02-03T04:05:07.000007Z"}}),
     )
     .await;
-    for (field, value) in [
-        ("reportingController", json!("")),
-        ("reportingInstance", json!("")),
-        ("action", json!("")),
-        ("reason", json!("")),
-        ("eventTime", Value::Null),
-        ("type", json!("Nonsense")),
-    ] {
-        let mut event = event.clone();
-        event["metadata"]["name"] = json!("n.2");
-        event[field] = value;
-        talk.post(&all, event).await;
-    }
     talk.note("the old path shows the same");
     talk.get(&format!("{events}/n.1")).await;
     talk.note("and the new one the old");
@@ -120,4 +107,18 @@ pub async fn talk(talk: &mut Talk) {
         json!({"roleRef": {"name": "other"}}),
     )
     .await;
+    talk.case("events of the new sort that are refused");
+    for (field, value) in [
+        ("reportingController", json!("")),
+        ("reportingInstance", json!("")),
+        ("action", json!("")),
+        ("reason", json!("")),
+        ("eventTime", Value::Null),
+        ("type", json!("Nonsense")),
+    ] {
+        let mut event = event.clone();
+        event["metadata"]["name"] = json!(format!("n.{}", field.to_lowercase()));
+        event[field] = value;
+        talk.post(&all, event).await;
+    }
 }

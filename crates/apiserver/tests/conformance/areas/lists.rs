@@ -143,7 +143,7 @@ pub async fn talk(talk: &mut Talk) {
         })
         .await;
     }
-    pages(talk, &all).await;
+    pages(talk).await;
     forms(talk).await;
 }
 
@@ -157,17 +157,23 @@ fn names(list: &Value) -> Value {
     }
 }
 
-async fn pages(talk: &mut Talk, all: &str) {
+async fn pages(talk: &mut Talk) {
     talk.case("pages");
     let page = |list: &Value| {
         json!({"names": names(list), "more": list["metadata"]["continue"].is_string(),
             "remaining": list["metadata"]["remainingItemCount"]})
     };
-    let unlabelled = all.replace(
-        "?labelSelector=l",
-        "?fieldSelector=metadata.name%21%3Dkube-root-ca.crt",
-    );
-    for all in [all, &unlabelled] {
+    let leases = talk.leases("");
+    for name in ["p1", "p2", "p3"] {
+        let labelled = with(&lease(name, "x"), |l| {
+            l["metadata"]["labels"] = json!({"page": ""});
+        });
+        talk.post(&leases, labelled).await;
+    }
+    for all in [
+        leases.clone() + "?labelSelector=page",
+        leases + "?fieldSelector=metadata.name%21%3Da",
+    ] {
         let first = talk.get_part(&format!("{all}&limit=2"), &[], page).await;
         let token = first["metadata"]["continue"]
             .as_str()
@@ -176,13 +182,10 @@ async fn pages(talk: &mut Talk, all: &str) {
         talk.name(&token, "TOKEN");
         talk.get_part(&format!("{all}&limit=2&continue={token}"), &[], page)
             .await;
+        talk.get_part(&format!("{all}&limit=3"), &[], page).await;
     }
-    talk.get_part(&format!("{all}&limit=3"), &[], page).await;
-    let leases = talk.leases("");
-    for name in ["p1", "p2", "p3"] {
-        talk.post(&leases, lease(name, "x")).await;
-    }
-    talk.get_part(&format!("{leases}?limit=1"), &[], page).await;
+    let path = talk.leases("?limit=3");
+    talk.get_part(&path, &[], page).await;
 }
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
@@ -191,42 +194,49 @@ const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g
 
 async fn forms(talk: &mut Talk) {
     let ns = format!("/api/v1/namespaces/{}", talk.ns);
-    talk.case("tables");
-    for path in [
-        talk.maps("?labelSelector=l"),
-        talk.leases(""),
-        talk.pods(""),
-        talk.locks(""),
-        talk.maps("/a"),
-        talk.leases("/a"),
-        talk.pods("/a"),
-        talk.locks("/a"),
-        talk.maps("/nobody"),
-        ns.clone(),
-        format!("{ns}/events"),
-        format!("{ns}/serviceaccounts"),
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/leaderlocks.coralogix.com"
-            .to_owned(),
+    let accounts = format!("{ns}/serviceaccounts");
+    talk.case("a service account");
+    talk.post(&accounts, json!({"metadata": {"name": "a"}}))
+        .await;
+    let definition =
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/leaderlocks.coralogix.com";
+    let part = |table: &Value| {
+        with(table, |table| {
+            for column in table["columnDefinitions"]
+                .as_array_mut()
+                .into_iter()
+                .flatten()
+            {
+                column["description"] = Value::Null;
+            }
+        })
+    };
+    for (what, path) in [
+        ("ConfigMaps", talk.maps("?labelSelector=l")),
+        ("Leases", talk.leases("")),
+        ("Pods", talk.pods("")),
+        ("LeaderLocks", talk.locks("")),
+        ("one ConfigMap", talk.maps("/a")),
+        ("one Lease", talk.leases("/a")),
+        ("one Pod", talk.pods("/a")),
+        ("one LeaderLock", talk.locks("/a")),
+        ("nobody", talk.maps("/nobody")),
+        ("one namespace", ns.clone()),
+        ("no events", format!("{ns}/events")),
+        ("one service account", format!("{accounts}/a")),
+        ("one definition", definition.to_owned()),
+        (
+            "one Lease with its object",
+            talk.leases("/a?includeObject=Object"),
+        ),
+        (
+            "one Lease without its object",
+            talk.leases("/a?includeObject=None"),
+        ),
     ] {
-        let part = |table: &Value| {
-            with(table, |table| {
-                for column in table["columnDefinitions"]
-                    .as_array_mut()
-                    .into_iter()
-                    .flatten()
-                {
-                    column["description"] = Value::Null;
-                }
-            })
-        };
+        talk.case(&format!("a table of {what}"));
         talk.get_part(&path, &[("accept", TABLE)], part).await;
     }
-    let whole = format!("{}?includeObject=Object", talk.leases("/a"));
-    talk.ask_with(http::Method::GET, &whole, &[("accept", TABLE)], "")
-        .await;
-    let none = format!("{}?includeObject=None", talk.leases("/a"));
-    talk.ask_with(http::Method::GET, &none, &[("accept", TABLE)], "")
-        .await;
     talk.case("only the metadata");
     for (path, accept) in [
         (talk.leases("/a"), PARTIAL),

@@ -43,7 +43,7 @@ pub async fn talk(talk: &mut Talk) {
     }
     let maps = format!("{path}/configmaps");
     let held = with(&map("held"), |m| {
-        m["metadata"]["finalizers"] = json!(["example.com/x"])
+        m["metadata"]["finalizers"] = json!(["example.com/x"]);
     });
     talk.post(&maps, held).await;
     let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{name}/leases");

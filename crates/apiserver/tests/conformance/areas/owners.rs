@@ -7,7 +7,7 @@ use crate::suite::Talk;
 
 fn owned(name: &str, owners: &[Value]) -> Value {
     with(&map(name), |m| {
-        m["metadata"]["ownerReferences"] = json!(owners)
+        m["metadata"]["ownerReferences"] = json!(owners);
     })
 }
 

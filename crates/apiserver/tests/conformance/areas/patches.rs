@@ -59,7 +59,6 @@ pub async fn talk(talk: &mut Talk) {
         json!([{"op": "test", "path": "/data/new", "value": "1"}]),
         json!([{"op": "remove", "path": "/data/absent"}]),
         json!([{"op": "remove", "path": "/data/new"}]),
-        json!([{"op": "replace", "path": "/data/absent", "value": "1"}]),
         json!([{"op": "add", "path": "/metadata/annotations/example.com~1x", "value": "1"}]),
         json!([{"op": "copy", "from": "/data/c", "path": "/data/copy"}]),
         json!([{"op": "move", "from": "/data/copy", "path": "/data/moved"}]),
@@ -69,6 +68,15 @@ pub async fn talk(talk: &mut Talk) {
     ] {
         talk.json_patch(&path, patch).await;
     }
+
+    talk.case("a JSON patch that replaces what is not there");
+    let absent = talk.maps("/absent-member");
+    talk.post(&maps, map("absent-member")).await;
+    talk.json_patch(
+        &absent,
+        json!([{"op": "replace", "path": "/data/absent", "value": "1"}]),
+    )
+    .await;
 
     talk.case("strategic merge patches");
     for patch in [

@@ -72,8 +72,8 @@ pub async fn talk(talk: &mut Talk) {
         json!({"nodeName": "elsewhere"}),
         json!({"activeDeadlineSeconds": 5}),
         json!({"serviceAccountName": "other"}),
-        json!({"tolerations": [{"operator": "Exists"}]}),
         json!({"containers": []}),
+        json!({"tolerations": [{"operator": "Exists"}]}),
     ] {
         talk.strategic(&path, json!({"spec": spec})).await;
     }
@@ -133,7 +133,7 @@ pub async fn talk(talk: &mut Talk) {
     }
     talk.case("a status in a create is ignored");
     let claims = with(&pod("claims"), |p| {
-        p["status"] = json!({"phase": "Running"})
+        p["status"] = json!({"phase": "Running"});
     });
     talk.post(&all, claims).await;
     talk.case("a mirror Pod");

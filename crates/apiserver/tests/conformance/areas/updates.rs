@@ -62,7 +62,7 @@ pub async fn talk(talk: &mut Talk) {
 /// A change that shows: an annotation, which every kind takes.
 fn changed(object: &Value, mark: &str) -> Value {
     with(object, |object| {
-        object["metadata"]["annotations"] = json!({"mark": mark})
+        object["metadata"]["annotations"] = json!({"mark": mark});
     })
 }
 
@@ -78,13 +78,13 @@ async fn preconditions(talk: &mut Talk, kind: &str, all: &str, object: &Value) {
     talk.put(&path, &first).await;
     talk.note("no resourceVersion");
     let none = with(&changed(&first, "3"), |o| {
-        o["metadata"]["resourceVersion"] = Value::Null
+        o["metadata"]["resourceVersion"] = Value::Null;
     });
     talk.put(&path, &none).await;
     for version in ["", "0", "1", "abc", "-1", "99999999999"] {
         talk.note(format!("the resourceVersion {version:?}"));
         let odd = with(&changed(&first, "4"), |o| {
-            o["metadata"]["resourceVersion"] = json!(version)
+            o["metadata"]["resourceVersion"] = json!(version);
         });
         talk.put(&path, &odd).await;
     }
@@ -93,7 +93,7 @@ async fn preconditions(talk: &mut Talk, kind: &str, all: &str, object: &Value) {
     talk.put(
         &path,
         &with(&changed(&now, "5"), |o| {
-            o["metadata"]["uid"] = json!(NO_UID)
+            o["metadata"]["uid"] = json!(NO_UID);
         }),
     )
     .await;
@@ -101,7 +101,7 @@ async fn preconditions(talk: &mut Talk, kind: &str, all: &str, object: &Value) {
     talk.put(
         &path,
         &with(&changed(&first, "6"), |o| {
-            o["metadata"]["uid"] = json!(NO_UID)
+            o["metadata"]["uid"] = json!(NO_UID);
         }),
     )
     .await;

@@ -66,13 +66,6 @@ async fn from_here_and_there(talk: &mut Talk) {
         talk.event(&mut watch).await;
     }
 
-    talk.case("the old path");
-    let old = all.replace("/v1/", "/v1/watch/");
-    let mut watch = talk.watch(&old).await;
-    talk.event(&mut watch).await;
-    let old = path.replace("/v1/", "/v1/watch/");
-    let mut watch = talk.watch(&old).await;
-    talk.event(&mut watch).await;
     talk.case("watch=0 is a list, anything else a watch");
     talk.get(&format!("{all}?watch=0")).await;
     talk.get(&format!("{all}?watch=false")).await;
@@ -179,7 +172,7 @@ async fn deletions(talk: &mut Talk) {
 
     talk.case("a deletion with a finalizer is a change first");
     let held = with(&map("f"), |m| {
-        m["metadata"]["finalizers"] = json!(["example.com/x"])
+        m["metadata"]["finalizers"] = json!(["example.com/x"]);
     });
     let created = talk.post(&maps, held).await;
     let path = talk.maps("/f");
