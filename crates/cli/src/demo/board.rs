@@ -114,6 +114,13 @@ impl Board {
         self.read().set(lane, state);
     }
 
+    /// All processes have ended.
+    pub(crate) fn end(&self) {
+        for lane in &mut self.read().lanes {
+            lane.state = LaneState::Ended;
+        }
+    }
+
     pub(crate) fn tell(&self, lane: usize, what: What) -> Moment {
         let at = tenure::now().as_nanos();
         let moment = Moment { at, lane, what };

@@ -47,6 +47,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
     let last = script.leading_process();
     // The leader ends last: nobody is to take over any more.
     crew.end(last).await;
+    board.end();
     stage.close().await;
     let story = match played {
         Ok(Ok(story)) => story,

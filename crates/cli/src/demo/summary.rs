@@ -138,7 +138,7 @@ impl Summary {
             if let Some(margin) = change.margin_ms() {
                 let _ = write!(
                     text,
-                    " (had it been frozen instead, it would have stopped {margin:.0} ms before)"
+                    "\n  (frozen instead of killed, it would have stopped {margin:.0} ms before that)"
                 );
             }
             text.push('\n');
@@ -156,7 +156,7 @@ impl Summary {
         };
         let _ = writeln!(
             text,
-            " ({} marks, one every {} ms; at most {:.1} ms without one)",
+            "\n  ({} marks, one every {} ms; at most {:.1} ms without one)",
             self.marks,
             PERIOD_NS / 1_000_000,
             ms(self.widest_gap)

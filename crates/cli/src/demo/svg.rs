@@ -71,6 +71,15 @@ impl<'a> Picture<'a> {
             r#"<text x="{x}" y="24" font-size="16" font-weight="600">{title}</text>"#,
             x = 16
         )?;
+        let (verdict, colour) = match self.summary.overlaps.len() {
+            0 => ("two leaders at once: never", INK),
+            _ => ("TWO LEADERS AT ONCE", KILLED),
+        };
+        writeln!(
+            out,
+            r#"<text x="{:.1}" y="24" text-anchor="end" fill="{colour}">{verdict}</text>"#,
+            WIDTH - RIGHT
+        )?;
         self.axis(out)?;
         self.change(
             out,

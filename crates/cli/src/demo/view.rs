@@ -110,8 +110,9 @@ impl Drop for View {
     }
 }
 
-/// The title and what happened last.
-const FRAME_LINES: u16 = 4;
+/// The title, a line of nothing, and what happened last.
+const FRAME_LINES: u16 = 2 + STORY_LINES;
+const STORY_LINES: u16 = 4;
 
 type Screen = Terminal<CrosstermBackend<io::Stdout>>;
 
@@ -215,11 +216,7 @@ fn picture(frame: &mut Frame<'_>, state: &State, lock: Lock, now: u64, colours: 
         lines.push(Line::from(spans));
     }
     lines.push(Line::default());
-    let newest = state.moments.iter().rev().take(2).collect::<Vec<_>>();
-    for moment in newest.into_iter().rev() {
-        let line = words::line(state, lock, moment);
-        lines.push(Line::raw(cut(&line, width)));
-    }
+    lines.extend(story(state, lock, width).into_iter().map(Line::raw));
     frame.render_widget(Paragraph::new(lines), area);
 }
 
@@ -309,6 +306,36 @@ fn bar(state: &State, lane: usize, now: u64, width: usize) -> Vec<char> {
     cells
 }
 
+/// What happened last, as much as there is room for.
+fn story(state: &State, lock: Lock, width: usize) -> Vec<String> {
+    let room = usize::from(STORY_LINES);
+    let mut told = Vec::new();
+    for moment in state.moments.iter().rev() {
+        let mut wrapped = wrap(&words::line(state, lock, moment), width);
+        if wrapped.len() + told.len() > room {
+            break;
+        }
+        wrapped.append(&mut told);
+        told = wrapped;
+    }
+    told
+}
+
+/// Lines of at most `width`, all but the first indented.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    const INDENT: &str = "         ";
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_inclusive(' ') {
+        if (line.chars().count() + word.trim_end().chars().count()) > width && !line.is_empty() {
+            lines.push(std::mem::replace(&mut line, INDENT.to_owned()));
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -323,4 +350,53 @@ fn cut(text: &str, width: usize) -> String {
 #[expect(clippy::cast_precision_loss, reason = "tenths of seconds are shown")]
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn board() -> Board {
+        let names = ["candidate-1", "candidate-2"].map(ToOwned::to_owned);
+        Board::new("Lease demo".to_owned(), 0, 10 * S, &names)
+    }
+
+    #[test]
+    fn a_lane_shows_life_death_and_a_new_beginning() {
+        let board = board();
+        let mut state = board.read();
+        for (at, what) in [(4 * S, What::Killed), (7 * S, What::StartedAgain)] {
+            state.moments.push(Moment { at, lane: 0, what });
+        }
+        let text = |lane| bar(&state, lane, 9 * S, 10).into_iter().collect::<String>();
+        assert_eq!(text(0), "────✗  ───");
+        assert_eq!(text(1), "──────────");
+        assert_eq!(bar(&state, 0, 9 * S, 0), []);
+    }
+
+    #[test]
+    fn long_sentences_are_wrapped_between_words() {
+        assert_eq!(wrap("aaa bbb ccc", 80), ["aaa bbb ccc"]);
+        assert_eq!(
+            wrap("  0.0 s  aaa bbb ccc", 16),
+            ["  0.0 s  aaa bbb ", "         ccc"]
+        );
+        assert_eq!(cut("candidate", 5), "cand…");
+    }
+
+    #[test]
+    fn a_picture_fits_any_terminal() {
+        let board = board();
+        let state = board.read();
+        for (width, height) in [(80, 8), (40, 8), (20, 3), (1, 1)] {
+            let backend = ratatui::backend::TestBackend::new(width, height);
+            let mut terminal = Terminal::new(backend).unwrap();
+            let lock = Lock::ConfigMap;
+            terminal
+                .draw(|frame| picture(frame, &state, lock, S, false))
+                .unwrap();
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub(crate) fn opening(lock: Lock, name: &str, candidates: usize, place: &str) ->
             "lease duration {duration} s, renew deadline {deadline} s, retry period {period} s"
         );
         if let Lock::Lease { short: true } = lock {
-            text.push_str(": short, to save time; --real-timings takes 15/10/2");
+            text.push_str("\n(short timings, to save time; --real-timings takes 15/10/2)");
         }
         text.push('\n');
     }
