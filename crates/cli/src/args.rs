@@ -229,19 +229,20 @@ pub(crate) struct DevServerArgs {
 /// `15s`, `1.5s`, `500ms`, `2m`, `1h`; a bare number is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds_each = match &text[number.len()..] {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        unit => return Err(format!("{unit:?} is no unit of time: use ms, s, m or h")),
-    };
+    let unit = &text[number.len()..];
     let known = |number: &f64| number.is_finite() && *number >= 0.0;
     let number = number
         .parse::<f64>()
         .ok()
         .filter(known)
         .ok_or("give a number and a unit, such as 15s or 500ms")?;
+    let seconds_each = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        unit => return Err(format!("{unit:?} is no unit of time: use ms, s, m or h")),
+    };
     Duration::try_from_secs_f64(number * seconds_each).map_err(|_| "that is too long".to_owned())
 }
 

@@ -19,7 +19,8 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     let mut orders = Orders {
         lines: BufReader::new(tokio::io::stdin()).lines(),
     };
-    if let Err(failure) = campaign(&mut orders).await {
+    let plan = orders.plan().await?;
+    if let Err(failure) = campaign(&plan, &mut orders).await {
         tell(&Told::Failed {
             why: failure.message(false),
         });
@@ -28,12 +29,11 @@ pub(crate) async fn run() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn campaign(orders: &mut Orders) -> Result<(), Failure> {
-    let plan = orders.plan().await?;
+async fn campaign(plan: &Plan, orders: &mut Orders) -> Result<(), Failure> {
     let sampler = Sampler::start(&plan.marks).map_err(|error| {
         Failure::failed(format!("cannot write marks to {}", plan.marks.display())).because(error)
     })?;
-    let election = election(&plan).await?;
+    let election = election(plan).await?;
     let mut status = election.status();
     loop {
         let Some(leadership) = stand_by(&election, &mut status, orders).await? else {

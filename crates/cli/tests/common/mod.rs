@@ -1,0 +1,133 @@
+//! Running the program and reading what it says.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test program uses a part of it
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// The longest that anything here may take.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// The program, in an environment in which it finds no cluster by itself.
+pub fn tenure(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    command.args(args).stdin(Stdio::null());
+    for name in [
+        "KUBECONFIG",
+        "POD_NAME",
+        "POD_UID",
+        "NAMESPACE",
+        "POD_NAMESPACE",
+        "CONTAINER_NAME",
+        "KUBERNETES_SERVICE_HOST",
+        "RUST_LOG",
+        "TENURE_BROKEN_FOR_TESTS",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HOME", "/nonexistent");
+    command
+}
+
+pub fn output(args: &[&str]) -> Output {
+    tenure(args).output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a refusal says: one line, with this exit code, and nothing on standard output.
+pub fn refusal(args: &[&str], code: i32) -> String {
+    let output = output(args);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+    assert_eq!(told.lines().count(), 1, "{args:?}: {told}");
+    assert!(told.starts_with("tenure: "), "{told}");
+    assert_eq!(text(&output.stdout), "", "{args:?}");
+    told
+}
+
+/// A program that runs, and the lines that it writes. It is killed with this.
+pub struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line; none at the end.
+    pub fn line(&self) -> Option<String> {
+        match self.lines.recv_timeout(LIMIT) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("no line within {LIMIT:?}"),
+        }
+    }
+
+    /// The next event of that name, with those before it passed over.
+    pub fn event(&self, name: &str) -> Value {
+        loop {
+            let line = self.line().unwrap_or_else(|| panic!("ended before {name}"));
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// All lines until the end.
+    pub fn rest(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.line()).collect()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let end = tokio::time::Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(tokio::time::Instant::now() < end, "still runs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
