@@ -85,7 +85,7 @@ impl World {
             verbose,
         };
         world.strict = world.below(2) == 0;
-        world.loss = [0, 2, 10, 30][world.below(4) as usize];
+        world.loss = [0, 2, 10, 30][world.pick(4)];
         for slot in 0..CANDIDATES {
             let candidate = world.candidate(slot, 0);
             world.candidates.push(candidate);
@@ -325,7 +325,7 @@ impl World {
             }
             return;
         }
-        let slot = self.below(CANDIDATES as u64) as usize;
+        let slot = self.pick(CANDIDATES);
         let leader = self
             .candidates
             .iter()
@@ -372,7 +372,7 @@ impl World {
     }
 
     fn candidate(&mut self, slot: usize, life: u64) -> Candidate {
-        let rate = [1.0 - RHO, 1.0, 1.0 + RHO][self.below(3) as usize];
+        let rate = [1.0 - RHO, 1.0, 1.0 + RHO][self.pick(3)];
         let short = usize::from(self.below(4) == 0);
         let timing = self.timings[short];
         let seed = self.next();
@@ -410,6 +410,10 @@ impl World {
         } else {
             SECOND / 1000 + self.below(SECOND / 50)
         }
+    }
+
+    fn pick(&mut self, of: usize) -> usize {
+        usize::try_from(self.below(of as u64)).unwrap_or(0)
     }
 
     fn below(&mut self, bound: u64) -> u64 {
