@@ -69,7 +69,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) candidates: usize,
 
-    /// Lease timings as in production (15/10/2 s) rather than short ones; about 40 s in all
+    /// Lease timings as in production (15/10/2 s) rather than short ones; about 25 s in all
     #[arg(long)]
     pub(crate) real_timings: bool,
 

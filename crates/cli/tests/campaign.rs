@@ -185,6 +185,11 @@ async fn a_lock_for_life_belongs_to_the_pod_that_is_named() {
     let mut one = Running::start(&mut campaign(&server, &kept));
     one.event("leading");
     one.signal(Signal::TERM);
+    let released = one.event("released");
+    assert!(
+        released["reason"].as_str().unwrap().contains("kept"),
+        "{released}"
+    );
     assert_eq!(one.wait().code(), Some(0));
     assert_eq!(get(&server, CONFIG_MAP).await.0, 200);
 }

@@ -36,6 +36,7 @@ fn a_lease_is_taken_over_when_it_has_run_out_and_handed_over_at_once() {
     let takeover = summary["takeover_ms"].as_f64().unwrap();
     // 4 s from the last renewal, which was at most one retry period and a call before the kill.
     assert!(takeover > 2500.0, "{summary}");
+    assert!(summary["margin_ms"].as_f64().unwrap() > 0.0, "{summary}");
     let handover = summary["handover_ms"].as_f64().unwrap();
     assert!(handover < takeover, "{summary}");
 }

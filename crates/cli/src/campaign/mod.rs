@@ -35,6 +35,7 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
         election,
         output,
         fixed_identity: options.identity.is_some(),
+        keep_lock: options.keep_lock,
         told: None,
     };
     loop {
@@ -57,6 +58,7 @@ struct Campaign {
     output: Output,
     /// Then another process may hold the lock under the own identity (rule L8).
     fixed_identity: bool,
+    keep_lock: bool,
     /// What was last said while standing by.
     told: Option<Standby>,
 }
@@ -109,6 +111,11 @@ impl Campaign {
                     let at = unix_ns();
                     let handle = leadership.handle();
                     leadership.release().await;
+                    let reason = if self.keep_lock {
+                        format!("{reason}; the lock is kept")
+                    } else {
+                        reason
+                    };
                     self.tell(&handle, What::Released, at, Some(&reason));
                     return true;
                 }

@@ -132,6 +132,8 @@ impl Stage {
             },
         }));
         let pod: Pod = pod.map_err(|error| Failure::failed("no Pod").because(error))?;
+        // Known before it is there: an interrupted creation is cleaned up after, too.
+        self.pods.insert(name.to_owned(), String::new());
         let created = within(self.pods_api().create(&PostParams::default(), &pod)).await;
         let uid = match created {
             Ok(pod) => pod.metadata.uid.unwrap_or_default(),

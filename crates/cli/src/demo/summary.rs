@@ -40,6 +40,9 @@ struct Json<'a> {
     leaders: Vec<&'a str>,
     /// From the last mark of the killed leader to the first of the next, in milliseconds.
     takeover_ms: Option<f64>,
+    /// How long before the next leader began the killed one would have stopped by itself, in
+    /// milliseconds; null for a lock for life.
+    margin_ms: Option<f64>,
     /// From the last mark of the leader that stepped down to the first of the next.
     handover_ms: Option<f64>,
     /// How often two led at once.
@@ -98,6 +101,13 @@ impl Summary {
         }
     }
 
+    /// Whether all was as it must be: no two led at once, and no two could have, had the killed
+    /// one been frozen and believed on.
+    pub(crate) fn holds(&self) -> bool {
+        let margin = self.takeover.as_ref().and_then(Change::margin_ms);
+        self.overlaps.is_empty() && margin.is_none_or(|margin| margin >= 0.0)
+    }
+
     fn overlap_ns(&self) -> u64 {
         self.overlaps.iter().map(Overlap::length).sum()
     }
@@ -108,6 +118,7 @@ impl Summary {
             lock: self.lock.word(),
             leaders: self.reigns.iter().map(|(name, _)| &**name).collect(),
             takeover_ms: self.takeover.as_ref().map(Change::gap_ms),
+            margin_ms: self.takeover.as_ref().and_then(Change::margin_ms),
             handover_ms: self.handover.as_ref().map(Change::gap_ms),
             overlaps: self.overlaps.len(),
             overlap_ms: ms(self.overlap_ns()),
