@@ -10,6 +10,7 @@ use std::{
 use ratatui::{
     Frame, Terminal, TerminalOptions, Viewport,
     backend::CrosstermBackend,
+    crossterm,
     layout::Rect,
     style::{Color, Modifier, Style},
     text::{Line, Span},
@@ -58,10 +59,15 @@ impl View {
 
     /// Lanes in the terminal. Lines, where that cannot be drawn on.
     pub(crate) fn live(board: Board, lock: Lock) -> Self {
-        let lanes = u16::try_from(board.read().lanes.len()).unwrap_or(u16::MAX);
+        let lanes = u16::try_from(board.read().lanes.len()).unwrap_or(u16::MAX / 2);
         let options = TerminalOptions {
-            viewport: Viewport::Inline(lanes.saturating_add(FRAME_LINES)),
+            viewport: Viewport::Inline(lanes + FRAME_LINES),
         };
+        // Lanes that do not fit would tell less than lines do.
+        let fits = crossterm::terminal::size().is_ok_and(|(_, rows)| rows > lanes + FRAME_LINES);
+        if !fits {
+            return Self::lines();
+        }
         let backend = CrosstermBackend::new(io::stdout());
         let Ok(terminal) = Terminal::with_options(backend, options) else {
             return Self::lines();
