@@ -206,6 +206,14 @@ impl Options {
     }
 
     fn from_body(value: &Value) -> Outcome<Self> {
+        let kind = value["kind"].as_str().unwrap_or_default();
+        let version = value["apiVersion"].as_str().unwrap_or_default();
+        if !matches!(kind, "" | "DeleteOptions") {
+            return Err(Refusal::bad_request(format!(
+                "no kind {kind:?} is registered for version {version:?} in scheme \
+                 \"pkg/runtime/scheme.go:111\""
+            )));
+        }
         let mut unknown = Vec::new();
         let value = crate::schema::decode(OPTIONS, value, &mut unknown).map_err(|told| {
             Refusal::bad_request(format!(

@@ -284,13 +284,6 @@ pub const TO_MEND: &[Difference] = &[
     ),
     of(
         "deletes",
-        "options of another kind",
-        "",
-        "",
-        "they are refused: here the object goes",
-    ),
-    of(
-        "deletes",
         "options that are refused",
         r#"{"preconditions":"x"}"#,
         "message",
