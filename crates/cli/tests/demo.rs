@@ -108,6 +108,33 @@ fn an_interrupt_ends_its_processes_and_removes_its_files() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[test]
+fn candidates_do_not_outlive_a_demo_that_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let args = ["demo", "--lead-for", "60s", "--lock", "config-map"];
+    let mut demo = Running::start(tenure(&args).env("TMPDIR", directory.path()));
+    while !demo.line().expect("it ended by itself").contains(" leads ") {}
+    let children = children_of(demo.pid());
+    assert_eq!(children.len(), 3, "{children:?}");
+    demo.signal(Signal::KILL);
+    demo.wait();
+    let end = tokio::time::Instant::now() + common::LIMIT;
+    while children.iter().any(|child| runs(*child)) {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "one of {children:?} still runs"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Whether a process runs: one that has ended and that nobody has asked after does not.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
 /// Processes whose parent is `pid`.
 fn children_of(pid: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap();

@@ -1,6 +1,6 @@
 //! One candidate of the demo: a process of its own, told on its standard input what to do.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use tenure::{ContextInfo, LeaderElection, Leadership, Status, context_info::OwnPod};
 use tokio::{
@@ -116,9 +116,13 @@ async fn lead(leadership: Leadership, orders: &mut Orders) -> Order {
         }
         order = orders.until_not(Order::Stand) => order,
     };
-    leadership.release().await;
+    // Belief ends with the call. A server that is gone is not waited for: nor is anybody else.
+    let _ = tokio::time::timeout(RELEASE_LIMIT, leadership.release()).await;
     next
 }
+
+/// How long a release may take; less than the demo waits for a candidate's end.
+const RELEASE_LIMIT: Duration = Duration::from_secs(3);
 
 struct Orders {
     lines: Lines<BufReader<Stdin>>,
