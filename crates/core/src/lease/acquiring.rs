@@ -255,6 +255,8 @@ impl LeaseElector {
 
     fn lost_the_race(&mut self) {
         self.contention.lost_a_race(self.now.mono);
+        // The server answers, and things have moved on: the next conflict is a new one.
+        self.pause.succeeded();
         self.end_attempt();
     }
 
