@@ -56,6 +56,19 @@ pub(crate) fn tests(report: &mut Report, places: &Places) {
     report.step("tests, embedded API server", || {
         passed(&mut cargo(places, &test))
     });
+    // A candidate that believes for ever: what measures overlaps must find them.
+    let broken = [
+        "test",
+        "--workspace",
+        "--locked",
+        "--features",
+        "tenure-cli/broken-for-tests",
+        "--test",
+        "broken",
+    ];
+    report.step("tests, a build that is broken on purpose", || {
+        passed(&mut cargo(places, &broken))
+    });
 }
 
 /// A server that is real.
