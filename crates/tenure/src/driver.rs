@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     clock::SharedClock,
-    leadership::Leadership,
+    leadership::{Leadership, Released},
     lock::{Lock, ReplyOf, Watched},
     published::Term,
     telling::Telling,
@@ -254,18 +254,23 @@ impl<L: Lock> Driver<L> {
             Notice::Lost(reason) => {
                 if let Some(term) = self.ending.take() {
                     term.tell(reason, now.after(self.grace));
-                    term.settled().cancel();
+                    term.settle(Released::Lost);
                 }
                 self.count_waiting();
             }
-            Notice::Released | Notice::ReleaseFailed { .. } | Notice::Kept => {
-                if let Some(term) = self.ending.take() {
-                    term.settled().cancel();
-                }
-                self.count_waiting();
-            }
+            Notice::Released => self.settle(Released::Free),
+            Notice::Kept => self.settle(Released::Kept),
+            Notice::ReleaseFailed { error } => self.settle(Released::Failed(error)),
             _ => {}
         }
+    }
+
+    /// What became of the lock of the term that was given up.
+    fn settle(&mut self, released: Released) {
+        if let Some(term) = self.ending.take() {
+            term.settle(released);
+        }
+        self.count_waiting();
     }
 
     /// Give the new term to the one who has waited longest and still waits.
@@ -313,7 +318,7 @@ impl<L: Lock> Driver<L> {
                 }
                 if !ending {
                     // Lost before: there is nothing to give up.
-                    term.settled().cancel();
+                    term.settle(Released::Lost);
                 }
                 None
             }
@@ -366,7 +371,7 @@ impl<L: Lock> Driver<L> {
         for term in [self.term.take(), self.ending.take()].into_iter().flatten() {
             term.end_belief();
             term.tell(LossReason::Abandoned, self.clock.mono());
-            term.settled().cancel();
+            term.settle(Released::Lost);
         }
     }
 }

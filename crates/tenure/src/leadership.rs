@@ -27,6 +27,20 @@ pub struct Leadership {
     release_on_drop: bool,
 }
 
+/// What became of the lock of a leadership that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// It is free: another candidate can lead at once.
+    Free,
+    /// It was left as it is, as the settings say.
+    Kept,
+    /// It could not be freed, for this reason; it frees itself as after a crash.
+    Failed(Arc<str>),
+    /// Leadership was lost before, or the election has ended: there was nothing to give up.
+    Lost,
+}
+
 /// What can be asked of a term of leadership. Cheap to clone; it keeps nobody in office.
 #[derive(Clone)]
 pub struct LeadershipHandle {
@@ -99,9 +113,8 @@ impl Leadership {
     /// Give the lock up, so that another candidate can lead at once. Call it when the work has
     /// ended: belief ends here, before the first byte of the release is sent (rule L10).
     ///
-    /// Resolves when the release was answered or given up (a release that fails is told in the log
-    /// and in the status; the lock then frees itself as after a crash). Nothing is left to be done
-    /// if leadership was lost before.
+    /// Resolves when the release was answered or given up, with what became of the lock. A release
+    /// that fails needs nothing more: the lock then frees itself as after a crash.
     ///
     /// # Cancel safety
     /// The release is ordered by the call itself; a dropped future only stops waiting for it.
@@ -109,12 +122,14 @@ impl Leadership {
         clippy::manual_async_fn,
         reason = "the order is given by the call, not by the first poll"
     )]
-    pub fn release(mut self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn release(mut self) -> impl Future<Output = Released> + Send + 'static {
         let term = Arc::clone(&self.handle.term);
         let driven = self.end(true);
         async move {
             if driven {
-                term.settled().cancelled().await;
+                term.released().await
+            } else {
+                Released::Lost
             }
         }
     }

@@ -78,6 +78,7 @@
 //! documentation of everything names those that it rests on.
 
 mod always;
+mod begin;
 mod builder;
 mod call;
 pub mod client;
@@ -100,7 +101,7 @@ pub use client::Connection;
 pub use context_info::{ContextError, ContextInfo};
 pub use election::LeaderElection;
 pub use error::{ElectionError, SettingsError};
-pub use leadership::{Leadership, LeadershipHandle, Lost};
+pub use leadership::{Leadership, LeadershipHandle, Lost, Released};
 pub use tenure_core::{
     Holder, Instant, LeaseTiming, LifeTiming, LossReason, ResourceVersion, Status, TimingError,
 };

@@ -9,7 +9,7 @@ use std::sync::{
 use tenure_core::{Belief, Instant, LossReason, ResourceVersion};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, leadership::Released};
 
 /// One term as its readers see it.
 pub(crate) struct Term {
@@ -28,6 +28,7 @@ pub(crate) struct Term {
     stop_by: AtomicU64,
     /// Cancelled when the lock has been given up, or will not be.
     settled: CancellationToken,
+    released: OnceLock<Released>,
 }
 
 const FOR_LIFE: u64 = u64::MAX;
@@ -50,6 +51,7 @@ impl Term {
             reason: OnceLock::new(),
             stop_by: AtomicU64::new(0),
             settled: CancellationToken::new(),
+            released: OnceLock::new(),
         }
     }
 
@@ -77,8 +79,15 @@ impl Term {
         &self.told
     }
 
-    pub(crate) fn settled(&self) -> &CancellationToken {
-        &self.settled
+    /// Resolves when it is known what became of the lock.
+    pub(crate) async fn released(&self) -> Released {
+        self.settled.cancelled().await;
+        self.released.get().cloned().unwrap_or(Released::Lost)
+    }
+
+    pub(crate) fn settle(&self, released: Released) {
+        let _ = self.released.set(released);
+        self.settled.cancel();
     }
 
     /// Why this term ended or is about to; `Abandoned` while nothing did.

@@ -6,7 +6,9 @@ use std::{convert::Infallible, time::Duration};
 
 use futures::FutureExt;
 use kube::Client;
-use tenure::{ContextInfo, ElectionError, LeaderElection, Leadership, LossReason, Status, clock};
+use tenure::{
+    ContextInfo, ElectionError, LeaderElection, Leadership, LossReason, Released, Status, clock,
+};
 use tenure_apiserver::ApiServer;
 
 const S: Duration = Duration::from_secs(1);
@@ -213,4 +215,33 @@ async fn a_starved_runtime_is_unhealthy_and_does_not_believe() {
             reason: LossReason::Expired
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_says_what_became_of_the_lock() {
+    let server = ApiServer::builder().seed(1).build();
+    let election = candidate(&server, LeaderElection::lease_lock("a"));
+    let freed = election.acquire().await.unwrap().release().await;
+    assert_eq!(freed, Released::Free);
+
+    let leadership = election.acquire().await.unwrap();
+    server.deny("update", "leases");
+    let failed = leadership.release().await;
+    assert!(
+        matches!(&failed, Released::Failed(why) if why.contains("update")),
+        "{failed:?}"
+    );
+    server.allow_all();
+
+    let leadership = election.acquire().await.unwrap();
+    let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a";
+    let delete = http::Request::delete(path).body(Vec::new()).unwrap();
+    let people = Client::new(server.service(), "default");
+    people.request::<serde_json::Value>(delete).await.unwrap();
+    leadership.lost().await;
+    assert_eq!(leadership.release().await, Released::Lost);
+
+    let keeper = candidate(&server, LeaderElection::lease_lock("b").release(false));
+    let kept = keeper.acquire().await.unwrap().release().await;
+    assert_eq!(kept, Released::Kept);
 }

@@ -6,7 +6,7 @@ mod standing;
 
 use std::{process::ExitCode, sync::Arc};
 
-use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Status};
+use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Released, Status};
 use tokio::sync::watch;
 
 use crate::{console, failure::Failure, signals, tasks::CampaignOptions};
@@ -35,7 +35,6 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
         election,
         output,
         fixed_identity: options.identity.is_some(),
-        keep_lock: options.keep_lock,
         told: None,
     };
     loop {
@@ -58,7 +57,6 @@ struct Campaign {
     output: Output,
     /// Then another process may hold the lock under the own identity (rule L8).
     fixed_identity: bool,
-    keep_lock: bool,
     /// What was last said while standing by.
     told: Option<Standby>,
 }
@@ -110,11 +108,12 @@ impl Campaign {
                     // moment, and the event waits for the answer.
                     let at = unix_ns();
                     let handle = leadership.handle();
-                    leadership.release().await;
-                    let reason = if self.keep_lock {
-                        format!("{reason}; the lock is kept")
-                    } else {
-                        reason
+                    let reason = match leadership.release().await {
+                        Released::Kept => format!("{reason}; the lock is kept"),
+                        Released::Failed(why) => format!(
+                            "{reason}; the lock could not be freed and runs out by itself: {why}"
+                        ),
+                        _ => reason,
                     };
                     self.tell(&handle, What::Released, at, Some(&reason));
                     return true;

@@ -1,0 +1,249 @@
+//! From checked settings to a running driver.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+use tenure_core::{
+    Elector, Identity, Nonce, Uid,
+    lease::{LeaseConfig, LeaseElector},
+    life::{LifeConfig, LifeElector, Me, ProcessId},
+};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{
+    builder::{Builder, Kind},
+    call::Resource,
+    client,
+    context_info::{ContextInfo, OwnPod},
+    driver::{Driver, Outside, Parts, Pulse},
+    election::{HOLDERS_KEPT, Handles, LeaderElection},
+    error::{ElectionError, SettingsError},
+    lock::{Lock, lease::LeaseLock, lease_json::Extras, life::LifeLock},
+    names, process,
+    telling::Telling,
+};
+
+impl Builder {
+    pub(crate) fn begin(
+        self,
+        connect: Connect,
+        context: &ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        match self.kind {
+            Kind::Lease => self.begin_lease(connect, context),
+            Kind::ConfigMap | Kind::LeaderLock => self.begin_life(connect, context),
+        }
+    }
+
+    fn begin_lease(
+        self,
+        connect: Connect,
+        context: &ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        let timing = self.timing.build().map_err(SettingsError::from)?;
+        let nonce = self.nonce();
+        let identity = match &self.identity {
+            Some(fixed) => Identity::fixed(fixed),
+            None => Identity::unique(context.name_for_identity(), context.pod_uid(), &nonce),
+        }
+        .map_err(SettingsError::from)?;
+        let namespace = self.namespace_in(context)?;
+        let elector = LeaseElector::new(LeaseConfig {
+            identity: identity.clone(),
+            nonce,
+            timing,
+            wait_when_absent: self.wait_when_absent,
+            seed: self.seed.unwrap_or_else(|| rand::rng().random()),
+        });
+        let (name, extras) = (self.name.clone(), self.extras());
+        let make = {
+            let namespace = namespace.clone();
+            move |client| LeaseLock::new(client, &namespace, &name, timing.call_limit(), extras)
+        };
+        self.start(
+            connect,
+            namespace,
+            identity.as_str(),
+            timing.grace(),
+            elector,
+            make,
+        )
+    }
+
+    fn begin_life(
+        self,
+        connect: Connect,
+        context: &ContextInfo,
+    ) -> Result<LeaderElection, ElectionError> {
+        let pod = context.own_pod()?;
+        if let Some(asked) = self
+            .namespace
+            .as_deref()
+            .filter(|asked| *asked != pod.namespace())
+        {
+            return Err(SettingsError::NotThePodsNamespace {
+                asked: asked.to_owned(),
+                pods: pod.namespace().to_owned(),
+            }
+            .into());
+        }
+        let timing = self.life;
+        let elector = LifeElector::new(LifeConfig {
+            me: me(pod),
+            nonce: self.nonce(),
+            timing,
+            delete_on_release: self.release,
+            seed: self.seed.unwrap_or_else(|| rand::rng().random()),
+        });
+        let resource = match self.kind {
+            Kind::LeaderLock => Resource::leader_lock(pod.namespace(), &self.name),
+            _ => Resource::config_map(pod.namespace(), &self.name),
+        };
+        let extras = self.extras();
+        let make = move |client| LifeLock::new(client, resource, timing.call_limit, extras);
+        let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
+        self.start(connect, namespace, &identity, timing.grace, elector, make)
+    }
+
+    fn start<L, M>(
+        self,
+        connect: Connect,
+        namespace: String,
+        identity: &str,
+        grace: Duration,
+        elector: L::Elector,
+        make: M,
+    ) -> Result<LeaderElection, ElectionError>
+    where
+        L: Lock,
+        L::Elector: Elector,
+        M: FnOnce(kube::Client) -> L + Send + 'static,
+    {
+        let (orders, order_receiver) = mpsc::unbounded_channel();
+        let (status, status_receiver) = watch::channel(elector.status());
+        let (holders, _) = broadcast::channel(HOLDERS_KEPT);
+        let pulse = Arc::new(Pulse::new());
+        let (name, identity): (Arc<str>, Arc<str>) = (self.name.into(), identity.into());
+        let namespace: Arc<str> = namespace.into();
+        let handles = Handles {
+            orders: orders.clone(),
+            status: status_receiver,
+            holders: holders.downgrade(),
+            pulse: Arc::clone(&pulse),
+            clock: self.clock.clone(),
+            identity: Arc::clone(&identity),
+            name: Arc::clone(&name),
+            namespace: Arc::clone(&namespace),
+        };
+        let telling = Telling::new(Arc::clone(&name), namespace, Arc::clone(&identity));
+        let (clock, release_on_drop) = (self.clock, self.release_on_drop);
+        // A leader for life's core knows by itself whether to delete the lock (F10).
+        let release = self.release || self.kind != Kind::Lease;
+        let driver = move |client: kube::Client| {
+            Driver::new(Parts {
+                lock: make(client),
+                elector,
+                clock,
+                orders: order_receiver,
+                order_sender: orders.downgrade(),
+                outside: Outside {
+                    status,
+                    holders,
+                    pulse,
+                },
+                name,
+                identity,
+                release,
+                release_on_drop,
+                grace,
+                telling,
+            })
+        };
+        if self.dedicated_thread {
+            connect.on_a_thread(driver)?;
+        } else {
+            let client = connect.client()?;
+            tokio::spawn(driver(client).run());
+        }
+        Ok(LeaderElection::from_handles(handles))
+    }
+
+    fn nonce(&self) -> Nonce {
+        match self.seed {
+            Some(seed) => Nonce::from_bits(u128::from(seed)),
+            None => Nonce::from_bits(rand::rng().random()),
+        }
+    }
+
+    fn namespace_in(&self, context: &ContextInfo) -> Result<String, SettingsError> {
+        let namespace = self
+            .namespace
+            .as_deref()
+            .unwrap_or_else(|| context.namespace());
+        names::check_label(namespace)?;
+        Ok(namespace.to_owned())
+    }
+
+    fn extras(&self) -> Extras {
+        Extras {
+            labels: self.labels.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}
+
+/// Who this process is, as far as it can be told for certain (F1 to F3).
+fn me(pod: &OwnPod) -> Me {
+    Me {
+        pod_name: pod.name().into(),
+        pod_uid: Uid::new(pod.uid()),
+        container: pod.container().map(Into::into),
+        container_id: pod.container_id().map(Into::into),
+        single_container: pod.has_one_container(),
+        process: process::own_process().map(|process| ProcessId {
+            pid: process.pid,
+            start_time: process.start,
+            boot_id: process.boot.into(),
+            pid_namespace: process.pid_namespace.into(),
+        }),
+    }
+}
+
+/// Where the election's client comes from.
+pub(crate) enum Connect {
+    To(Box<kube::Config>),
+    Ready(kube::Client),
+}
+
+impl Connect {
+    fn client(self) -> Result<kube::Client, ElectionError> {
+        match self {
+            Self::To(config) => client::election_client(*config)
+                .map_err(|error| ElectionError::Kubernetes(Box::new(error))),
+            Self::Ready(client) => Ok(client),
+        }
+    }
+
+    /// A client's connections live on the runtime that made it, so it is made there.
+    fn on_a_thread<L: Lock>(
+        self,
+        driver: impl FnOnce(kube::Client) -> Driver<L> + Send + 'static,
+    ) -> Result<(), ElectionError> {
+        let failed = |error: std::io::Error| {
+            ElectionError::Kubernetes(Box::new(kube::Error::Service(error.into())))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let client = {
+            let _inside = runtime.enter();
+            self.client()?
+        };
+        std::thread::Builder::new()
+            .name("tenure".to_owned())
+            .spawn(move || runtime.block_on(driver(client).run()))
+            .map_err(failed)?;
+        Ok(())
+    }
+}
