@@ -332,3 +332,34 @@ async fn a_step_down_of_a_standby_changes_nothing() {
         .unwrap();
     assert!(second.is_leading());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_namespace_is_told_in_the_status_and_waited_for() {
+    let server = server();
+    let election = builder(1)
+        .namespace("nowhere")
+        .build_over(
+            kube::Client::new(server.service(), "default"),
+            ContextInfo::outside("default", "a"),
+        )
+        .unwrap();
+    let waiting = tokio::spawn({
+        let election = election.clone();
+        async move { election.acquire().await.unwrap() }
+    });
+    let mut status = election.status();
+    let told = |status: &Status| matches!(status, Status::Standby { error: Some(error), .. } if error.contains("nowhere"));
+    status.wait_for(told).await.unwrap();
+    assert!(!waiting.is_finished());
+    let people = kube::Client::new(server.service(), "default");
+    let namespace = http::Request::post("/api/v1/namespaces")
+        .header("content-type", "application/json")
+        .body(br#"{"metadata": {"name": "nowhere"}}"#.to_vec())
+        .unwrap();
+    people.request::<Value>(namespace).await.unwrap();
+    let leadership = tokio::time::timeout(10 * S, waiting)
+        .await
+        .expect("soon")
+        .unwrap();
+    assert!(leadership.is_leading());
+}

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kube::Client;
 use serde_json::{Value, json};
 use tenure::{
-    Builder, ContextInfo, ElectionError, LeaderElection, Leadership, LossReason, SettingsError,
-    Status, clock, context_info::OwnPod, crd,
+    Builder, ContextInfo, ElectionError, LeaderElection, Leadership, LossReason, Released,
+    SettingsError, Status, clock, context_info::OwnPod, crd,
 };
 use tenure_apiserver::{ApiServer, Fault, FaultAction, Gc, TokioClock};
 
@@ -334,4 +334,25 @@ async fn without_an_own_pod_it_is_refused_with_what_to_add() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_delete_a_release_says_so_and_the_collector_frees_the_lock() {
+    for kind in KINDS {
+        let world = World::new(kind).await;
+        let (one, two) = (world.pod("p").await, world.pod("q").await);
+        let first = world.candidate(&one, 1).acquire().await.unwrap();
+        world.server.deny("delete", kind.split('.').next().unwrap());
+        let released = tokio::time::timeout(120 * S, first.release())
+            .await
+            .unwrap();
+        assert!(
+            matches!(&released, Released::Failed(why) if why.contains("delete")),
+            "{released:?}"
+        );
+        assert!(world.lock().is_some());
+        let waiting = stand(&world.candidate(&two, 2));
+        world.force_delete_pod("p").await;
+        assert!(within(31 * S, waiting).await.is_leading());
+    }
 }
