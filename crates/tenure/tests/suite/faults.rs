@@ -174,9 +174,9 @@ pub(crate) async fn namespace_deleted(server: &TestServer, kind: Kind) {
     assert!(!waiting.is_finished());
     waiting.abort();
     let hold = format!("{maps}/hold");
-    let mut held = world.call(http::Method::GET, &hold, &Value::Null).await;
-    held["metadata"]["finalizers"] = json!([]);
-    world.call(http::Method::PUT, &hold, &held).await;
+    world
+        .edit(&hold, |held| held["metadata"]["finalizers"] = json!([]))
+        .await;
 }
 
 /// The API server stops and starts again, twice: once shorter than validity, once longer.

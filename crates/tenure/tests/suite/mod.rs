@@ -127,19 +127,21 @@ impl<'a> World<'a> {
 
     /// Put `change` over the lock, as a person with an editor would.
     pub(crate) async fn edit_lock(&self, change: impl Fn(&mut Value)) {
+        self.edit(&self.path(), change).await;
+    }
+
+    /// Put `change` over an object that others write too.
+    pub(crate) async fn edit(&self, path: &str, change: impl Fn(&mut Value)) {
         for _ in 0..20 {
-            let mut lock = self.lock().await;
-            change(&mut lock);
-            let answer = self
-                .server
-                .call(Method::PUT, &self.path(), &lock)
-                .await
-                .unwrap();
-            if answer.ok().is_ok() {
+            let mut object = self.call(Method::GET, path, &Value::Null).await;
+            change(&mut object);
+            let answer = self.server.call(Method::PUT, path, &object).await.unwrap();
+            if answer.reason() != "Conflict" {
+                answer.ok().unwrap();
                 return;
             }
         }
-        panic!("the lock changes too fast to be edited");
+        panic!("{path} changes too fast to be edited");
     }
 }
 
