@@ -1,0 +1,137 @@
+//! Tokens are those of the writes that acquired (L19), they grow from term to term, and where they
+//! are checked no write of an earlier term is taken after one of a later. This holds also where two
+//! led at one time; only a restore takes it away.
+
+use crate::{
+    clock::Nanos,
+    ledger::Ledger,
+    trace::{Author, Happening, ProcessId, Write},
+};
+
+use super::{Invariant, named};
+
+#[derive(Default)]
+pub(super) struct Fencing {
+    /// The writes that acquired, in the order of the server: who, and the resourceVersion.
+    acquired: Vec<(ProcessId, u64)>,
+    /// The token that each process shows in its present term.
+    tokens: Vec<Option<u64>>,
+    /// The newest term whose write was taken, by its place among the acquisitions.
+    newest_taken: Option<usize>,
+}
+
+impl Invariant for Fencing {
+    fn name(&self) -> &'static str {
+        "fencing"
+    }
+
+    fn see(&mut self, _: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        if ledger.restored() {
+            return Ok(());
+        }
+        match what {
+            Happening::Wrote(write) => {
+                if let (Author::Process(process), true) = (write.by, acquires(write)) {
+                    let version = write.after.as_ref().map_or(0, |after| after.version);
+                    self.acquired.push((process, version));
+                }
+                Ok(())
+            }
+            Happening::Belief { process, belief } if ledger.process(*process).ours => {
+                let token = belief.map(|belief| belief.token);
+                self.believed(*process, token, ledger)
+            }
+            Happening::Fenced {
+                process,
+                token,
+                accepted,
+            } => self.fenced(*process, *token, *accepted, ledger),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Fencing {
+    fn believed(
+        &mut self,
+        id: ProcessId,
+        token: Option<u64>,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let index = id.0 as usize;
+        if self.tokens.len() <= index {
+            self.tokens.resize(index + 1, None);
+        }
+        let before = std::mem::replace(&mut self.tokens[index], token);
+        let who = || named(ledger, id);
+        match (before, token) {
+            (Some(before), Some(token)) if before != token => Err(format!(
+                "{} shows token {token}, and {before} in the same term before",
+                who()
+            )),
+            (None, Some(token)) if self.term_of(id, token).is_none() => Err(format!(
+                "{} shows token {token}, which is of no write by which it acquired the lock",
+                who()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn fenced(
+        &mut self,
+        id: ProcessId,
+        token: u64,
+        accepted: bool,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let Some(term) = self.term_of(id, token) else {
+            return Err(format!(
+                "{} wrote with a token of nobody: {token}",
+                named(ledger, id)
+            ));
+        };
+        let newest = self.newest_taken;
+        match (accepted, newest.is_some_and(|newest| term < newest)) {
+            (true, true) => Err(format!(
+                "a write of {} was taken after one of a later term",
+                named(ledger, id)
+            )),
+            (false, false) => Err(format!(
+                "a write of {} was refused, and no later term had written",
+                named(ledger, id)
+            )),
+            (true, false) => {
+                self.newest_taken = Some(term);
+                Ok(())
+            }
+            (false, true) => Ok(()),
+        }
+    }
+
+    /// The place among the acquisitions of the term that this process shows `token` for. The
+    /// token of an adopted acquisition is the resourceVersion that was read (L6): not older than
+    /// the write, and older than the next acquisition.
+    fn term_of(&self, id: ProcessId, token: u64) -> Option<usize> {
+        let after = self
+            .acquired
+            .partition_point(|(_, version)| *version <= token);
+        let place = after.checked_sub(1)?;
+        (self.acquired[place].0 == id).then_some(place)
+    }
+}
+
+/// Whether a write begins a term, as far as the record tells.
+fn acquires(write: &Write) -> bool {
+    let Some(after) = &write.after else {
+        return false;
+    };
+    if after.holder.is_none() {
+        return false;
+    }
+    write.before.as_ref().is_none_or(|before| {
+        before.nonce != after.nonce
+            || before.holder != after.holder
+            || before.acquired != after.acquired
+            || before.transitions != after.transitions
+    })
+}

@@ -1,0 +1,188 @@
+//! Every write of ours is over exactly the state that it names (L5), erases no successor (L11),
+//! keeps what others wrote (L5), counts terms right (L18), and comes after the waits (L2, L13).
+
+use std::sync::Arc;
+
+use crate::{
+    clock::{Nanos, SECOND},
+    fault::FaultKind,
+    ledger::{Ledger, Process},
+    plan::FASTEST,
+    trace::{Author, Happening, ProcessId, Snapshot, Write},
+};
+
+use super::{Invariant, named, seconds};
+
+#[derive(Default)]
+pub(super) struct History {
+    working: Vec<ProcessId>,
+}
+
+impl Invariant for History {
+    fn name(&self) -> &'static str {
+        "history"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        match what {
+            Happening::Work { process, runs, .. } => {
+                self.working.retain(|other| other != process);
+                if *runs {
+                    self.working.push(*process);
+                }
+                Ok(())
+            }
+            Happening::Ended { process } => {
+                self.working.retain(|other| other != process);
+                Ok(())
+            }
+            Happening::Wrote(write) => {
+                let Author::Process(id) = write.by else {
+                    return Ok(());
+                };
+                let process = ledger.process(id);
+                if !process.ours {
+                    return Ok(());
+                }
+                self.judge(at, write, id, process)
+                    .map_err(|wrong| format!("{} {wrong}", named(ledger, id)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl History {
+    fn judge(
+        &self,
+        at: Nanos,
+        write: &Write,
+        id: ProcessId,
+        process: &Process,
+    ) -> Result<(), String> {
+        names_its_base(write)?;
+        let gives_up = write
+            .after
+            .as_ref()
+            .is_none_or(|after| after.holder.is_none());
+        let own = write
+            .before
+            .as_ref()
+            .is_some_and(|before| before.holder.as_ref() == Some(&process.identity));
+        if gives_up && own && self.working.contains(&id) {
+            return Err("gave up the lock while its work still ran (L10)".into());
+        }
+        let (Some(before), Some(after)) = (&write.before, &write.after) else {
+            return Ok(());
+        };
+        if before.foreign != after.foreign {
+            return Err(format!(
+                "changed what others had written (L5): {:?} to {:?}",
+                before.foreign, after.foreign
+            ));
+        }
+        if before.protects == 0 {
+            // A lock for life: only its own Pod may take it up again (F2, F3).
+            return match (&before.holder, &after.holder) {
+                (Some(was), Some(is)) if was != is => {
+                    Err("took the lock of another Pod (F2)".into())
+                }
+                _ => Ok(()),
+            };
+        }
+        let me = &process.identity;
+        match (holds(before, me), &after.holder) {
+            (true, Some(_)) if before.acquired == after.acquired && before.nonce == after.nonce => {
+                renews(before, after)
+            }
+            (_, Some(_)) => acquires(at, write, before, after, process),
+            (true, None) if before.nonce == after.nonce => releases(before, after),
+            (_, None) => Err("released a Lease that is not its own (L11)".into()),
+        }
+    }
+}
+
+fn holds(record: &Snapshot, me: &Arc<str>) -> bool {
+    record.holder.as_ref() == Some(me)
+}
+
+fn names_its_base(write: &Write) -> Result<(), String> {
+    let named = write.base.as_ref();
+    match (&write.before, named) {
+        (None, None) => Ok(()),
+        (Some(before), Some((uid, version)))
+            if before.uid == *uid && before.version == *version =>
+        {
+            Ok(())
+        }
+        (None, Some(_)) => Err("replaced what is not there (L5)".into()),
+        (Some(_), None) => Err("wrote over a lock without naming its state (L5)".into()),
+        (Some(before), Some((uid, version))) => Err(format!(
+            "named {uid} at {version} and wrote over {} at {} (L5)",
+            before.uid, before.version
+        )),
+    }
+}
+
+fn renews(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
+    if before.transitions.is_some() && before.transitions != after.transitions {
+        // An edit of it is put right; what stood there is compared by those who acquire.
+        let edited = after.transitions.is_some_and(|count| count >= 0);
+        if !edited {
+            return Err("lost count of its term in a renewal (L18)".into());
+        }
+    }
+    Ok(())
+}
+
+fn releases(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
+    if before.transitions == after.transitions {
+        Ok(())
+    } else {
+        Err(format!(
+            "released with {:?} transitions instead of {:?} (L11)",
+            after.transitions, before.transitions
+        ))
+    }
+}
+
+fn acquires(
+    at: Nanos,
+    write: &Write,
+    before: &Snapshot,
+    after: &Snapshot,
+    process: &Process,
+) -> Result<(), String> {
+    let counted = before
+        .transitions
+        .unwrap_or(0)
+        .max(0)
+        .saturating_add(1)
+        .min(i32::MAX.into());
+    if after.transitions != Some(counted) {
+        return Err(format!(
+            "acquired with {:?} transitions instead of {counted} (L18)",
+            after.transitions
+        ));
+    }
+    if before.released {
+        return Ok(());
+    }
+    // L2, by true time: no clock within rho can have shown the whole wait before that.
+    let waits = if before.holder.is_some() {
+        before.protects.max(after.protects)
+    } else {
+        after.protects
+    };
+    let least = waits / FASTEST * 1_000_000;
+    let waited = at.saturating_sub(write.since);
+    let clock_is_bad = process.excused() == Some(FaultKind::ClockBeyond);
+    if waited + SECOND / 1000 < least && !clock_is_bad {
+        return Err(format!(
+            "took a Lease {} after it was written; {} is the least (L2)",
+            seconds(waited),
+            seconds(least)
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Status and notices tell the truth: whoever shows that it leads believes so; each change is told
+//! once; the work is told in time (L10), and jeopardy is shown before a term runs out.
+
+use tenure_core::{LossReason, Notice, Status};
+
+use crate::{
+    clock::{MILLI, Nanos},
+    ledger::Ledger,
+    trace::{Happening, ProcessId},
+};
+
+use super::{Invariant, named, seconds};
+
+#[derive(Default)]
+pub(super) struct Truth {
+    known: Vec<Known>,
+}
+
+/// What is known of a process's telling.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    leads: bool,
+    told: bool,
+    jeopardy: bool,
+    /// When its validity was last moved on.
+    renewed: Nanos,
+    shown: Option<bool>,
+}
+
+/// How late a timer may be, by the worlds' own rules.
+const LATENESS: Nanos = 60 * MILLI;
+
+impl Invariant for Truth {
+    fn name(&self) -> &'static str {
+        "truth"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        let wrong = match what {
+            Happening::Status { process, status } => self.shows(*process, status, ledger),
+            Happening::Notice { process, notice } => self.tells(at, *process, notice, ledger),
+            _ => return Ok(()),
+        };
+        let (Happening::Status { process, .. } | Happening::Notice { process, .. }) = what else {
+            return Ok(());
+        };
+        wrong.map_err(|wrong| format!("{} {wrong}", named(ledger, *process)))
+    }
+}
+
+impl Truth {
+    fn shows(&mut self, id: ProcessId, status: &Status, ledger: &Ledger) -> Result<(), String> {
+        let believes = ledger.process(id).belief.is_some();
+        let known = self.of(id);
+        known.jeopardy |= matches!(status, Status::Jeopardy { .. });
+        known.shown = Some(status.leads());
+        if status.leads() == believes {
+            Ok(())
+        } else {
+            Err(format!("shows {status:?}, and believes: {believes}"))
+        }
+    }
+
+    fn tells(
+        &mut self,
+        at: Nanos,
+        id: ProcessId,
+        notice: &Notice,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let process = ledger.process(id);
+        let known = self.of(id);
+        match notice {
+            Notice::Acquired { .. } => {
+                let twice = known.leads;
+                *known = Known {
+                    leads: true,
+                    renewed: at,
+                    ..*known
+                };
+                known.told = false;
+                known.jeopardy = false;
+                if twice {
+                    return Err("told of a new term within a term".into());
+                }
+                if process.belief.is_none() {
+                    return Err("told of a term that it does not believe in".into());
+                }
+                Ok(())
+            }
+            Notice::Renewed { .. } => {
+                known.renewed = at;
+                known.jeopardy = false;
+                Ok(())
+            }
+            Notice::Stop { reason, .. } => {
+                let again = std::mem::replace(&mut known.told, true);
+                if again {
+                    return Err("told the work to end twice".into());
+                }
+                let slept = process.slept_until > known.renewed;
+                match process.belief.and_then(|belief| belief.until) {
+                    Some(until) if *reason == LossReason::Expired && !slept => {
+                        let left = until.saturating_sub(at) + LATENESS;
+                        let least = process.grace / 100 * 88;
+                        if left < least {
+                            return Err(format!(
+                                "told the work to end {} before the end; {} are promised (L10)",
+                                seconds(left),
+                                seconds(process.grace)
+                            ));
+                        }
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Notice::Lost(reason) => {
+                let slept = process.slept_until > known.renewed;
+                let ran_out = *reason == LossReason::Expired && !slept;
+                let (told, jeopardy) = (known.told, known.jeopardy);
+                known.end()?;
+                if ran_out && !told {
+                    return Err("ran out of time and had not told the work (L10)".into());
+                }
+                if ran_out && !jeopardy {
+                    return Err("ran out of time and had not shown jeopardy".into());
+                }
+                Ok(())
+            }
+            Notice::Released | Notice::Kept | Notice::ReleaseFailed { .. } => {
+                // An acquisition that came too late is given back without a term.
+                if known.leads { known.end() } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of(&mut self, id: ProcessId) -> &mut Known {
+        let index = id.0 as usize;
+        if self.known.len() <= index {
+            self.known.resize(index + 1, Known::default());
+        }
+        &mut self.known[index]
+    }
+}
+
+impl Known {
+    fn end(&mut self) -> Result<(), String> {
+        if std::mem::replace(&mut self.leads, false) {
+            Ok(())
+        } else {
+            Err("told of the end of a term twice, or of one that never began".into())
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What all checkers need to know: who is who, who believes, and what is not covered.
+
+use crate::{
+    clock::Nanos,
+    fault::FaultKind,
+    trace::{Believed, Happening, ProcessId},
+};
+
+/// The facts of a run so far.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    processes: Vec<Process>,
+    knowing: u64,
+    peace: Option<Nanos>,
+    restored: bool,
+    last_struck: Option<Nanos>,
+}
+
+/// What is known of one process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Where it sits.
+    pub seat: usize,
+    /// What it writes as its own.
+    pub identity: std::sync::Arc<str>,
+    /// Whether it is one of ours.
+    pub ours: bool,
+    /// How long its work has to end.
+    pub grace: Nanos,
+    /// Whether it still lives.
+    pub alive: bool,
+    /// What it believes.
+    pub belief: Option<Believed>,
+    /// When its present belief began.
+    pub since: Nanos,
+    /// Until when it slept last.
+    pub slept_until: Nanos,
+    /// Its order among those who first saw a trace of the lock; none if it has not.
+    knows: Option<u64>,
+    excuse: Option<Excuse>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Excuse {
+    kind: FaultKind,
+    /// Only against processes that learnt of the lock after this.
+    strangers_after: Option<u64>,
+    for_good: bool,
+}
+
+impl Ledger {
+    /// Take in what happened, before the checkers see it.
+    pub fn note(&mut self, at: Nanos, what: &Happening) {
+        match what {
+            Happening::Started {
+                process,
+                seat,
+                identity,
+                ours,
+                grace,
+            } => {
+                debug_assert_eq!(self.processes.len(), index(*process));
+                self.processes.push(Process {
+                    seat: *seat,
+                    identity: identity.clone(),
+                    ours: *ours,
+                    grace: *grace,
+                    alive: true,
+                    belief: None,
+                    since: at,
+                    slept_until: 0,
+                    knows: None,
+                    excuse: None,
+                });
+            }
+            Happening::Ended { process } => {
+                let process = self.process_mut(*process);
+                process.alive = false;
+                process.belief = None;
+            }
+            Happening::Slept { process, .. } => self.process_mut(*process).slept_until = at,
+            Happening::Belief { process, belief } => self.believes(at, *process, *belief),
+            Happening::Knows { process } => self.knows(*process),
+            Happening::Excused {
+                process,
+                kind,
+                strangers_only,
+                for_good,
+            } => {
+                let strangers_after = strangers_only.then_some(self.knowing);
+                let process = self.process_mut(*process);
+                if process.excuse.is_none_or(|old| !old.for_good) {
+                    process.excuse = Some(Excuse {
+                        kind: *kind,
+                        strangers_after,
+                        for_good: *for_good,
+                    });
+                }
+            }
+            Happening::Restored => self.restored = true,
+            Happening::Struck { kind, .. } if !kind.is_setting() => self.last_struck = Some(at),
+            Happening::Peace { .. } => self.peace = Some(at),
+            _ => {}
+        }
+    }
+
+    /// A process of the run.
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[index(id)]
+    }
+
+    /// All processes that ever were.
+    pub fn processes(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
+        (0..).map(ProcessId).zip(&self.processes)
+    }
+
+    /// Those of ours that may say at that moment that they lead.
+    pub fn believers(&self, at: Nanos) -> impl Iterator<Item = (ProcessId, &Process)> {
+        self.processes()
+            .filter(move |(_, process)| process.ours && process.believes(at))
+    }
+
+    /// Why two beliefs at one time are not covered, if they are not.
+    pub fn excuse(&self, one: ProcessId, other: ProcessId) -> Option<FaultKind> {
+        let (one, other) = (self.process(one), self.process(other));
+        one.excused_against(other)
+            .or_else(|| other.excused_against(one))
+    }
+
+    /// When the faults ended, if they did.
+    pub fn peace(&self) -> Option<Nanos> {
+        self.peace
+    }
+
+    /// Whether history was ever taken back.
+    pub fn restored(&self) -> bool {
+        self.restored
+    }
+
+    /// When a fault last struck anybody.
+    pub fn last_struck(&self) -> Option<Nanos> {
+        self.last_struck
+    }
+
+    fn believes(&mut self, at: Nanos, id: ProcessId, belief: Option<Believed>) {
+        let process = self.process_mut(id);
+        let goes_on = process.belief.is_some() && belief.is_some();
+        if !goes_on {
+            process.since = at;
+            if process.excuse.is_some_and(|excuse| !excuse.for_good) && belief.is_none() {
+                // The term that was excused is over.
+                process.excuse = None;
+            }
+        }
+        process.belief = belief;
+    }
+
+    fn knows(&mut self, id: ProcessId) {
+        let order = self.knowing + 1;
+        let process = self.process_mut(id);
+        if process.knows.is_none() {
+            process.knows = Some(order);
+            self.knowing = order;
+        }
+    }
+
+    fn process_mut(&mut self, id: ProcessId) -> &mut Process {
+        &mut self.processes[index(id)]
+    }
+}
+
+impl Process {
+    /// Whether it may say at that moment that it leads.
+    pub fn believes(&self, at: Nanos) -> bool {
+        self.belief
+            .is_some_and(|belief| belief.until.is_none_or(|until| at < until))
+    }
+
+    /// Whether what it does is excused by anything.
+    pub fn excused(&self) -> Option<FaultKind> {
+        self.excuse.map(|excuse| excuse.kind)
+    }
+
+    fn excused_against(&self, other: &Self) -> Option<FaultKind> {
+        let excuse = self.excuse?;
+        let counts = match excuse.strangers_after {
+            None => true,
+            Some(then) => other.knows.is_none_or(|knows| knows > then),
+        };
+        counts.then_some(excuse.kind)
+    }
+}
+
+fn index(id: ProcessId) -> usize {
+    id.0 as usize
+}

@@ -1,0 +1,18 @@
+//! One seed decides everything that happens to a fleet of real candidates; checkers see whether
+//! at most one leads, and whatever else must hold.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`plan`], [`fault`] | what a seed decides, before it happens |
+//! | [`clock`] | clocks with rates of their own, as functions of true time |
+//! | [`trace`], [`ledger`], [`invariants`] | what happened, what is known of it, what must hold |
+//! | [`core_depth`] | the pure protocol, in a world without any I/O |
+
+pub mod clock;
+pub mod core_depth;
+pub mod fault;
+pub mod invariants;
+pub mod ledger;
+pub mod plan;
+pub mod rng;
+pub mod trace;

@@ -1,0 +1,314 @@
+//! What a seed decides: the fleet, and everything that happens to it. Both depths carry out the
+//! same plans.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tenure_core::{LeaseTiming, LifeTiming};
+
+use crate::{
+    clock::{MILLI, Nanos, SECOND},
+    fault::{Fault, FaultKind, Target},
+    rng::Rng,
+};
+
+/// The kind of lock that a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockKind {
+    /// A Lease.
+    Lease,
+    /// Leader for life on a ConfigMap.
+    ConfigMap,
+    /// Leader for life on a LeaderLock. The core knows no difference; the stack does.
+    LeaderLock,
+}
+
+/// The largest clock error that every fleet is set up for.
+pub const RHO: f64 = 0.05;
+/// The slowest clock within rho, in parts in a million.
+pub const SLOWEST: u64 = 950_000;
+/// The fastest clock within rho.
+pub const FASTEST: u64 = 1_050_000;
+
+/// How many candidates a run has.
+pub const SEATS: usize = 4;
+/// Until then faults begin, and by then they have ended.
+pub const FAULTS_END: Nanos = 300 * SECOND;
+
+/// What is drawn for a seed.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// The lock; by the seed where there is none.
+    pub lock: Option<LockKind>,
+    /// Only these kinds of fault; all where there are none.
+    pub only: BTreeSet<FaultKind>,
+    /// Not these kinds.
+    pub without: BTreeSet<FaultKind>,
+    /// How long there are faults.
+    pub faults_end: Nanos,
+}
+
+/// A whole run, before it happens.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed that it was drawn from, which also decides each message's fate.
+    pub seed: u64,
+    /// The kind of lock.
+    pub lock: LockKind,
+    /// Whether candidates never create a held Lease (`wait_when_absent`, L14).
+    pub strict: bool,
+    /// The candidates.
+    pub seats: Vec<Seat>,
+    /// What happens to them, in order.
+    pub faults: Vec<Fault>,
+    /// From then on there are no faults.
+    pub faults_end: Nanos,
+    /// The longest time that a message takes in peace.
+    pub latency: Nanos,
+}
+
+/// Where a candidate sits: its Pod, its machine, its settings.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its number, which also names its Pod: `c0` to `c3`.
+    pub number: usize,
+    /// When it first starts.
+    pub starts: Nanos,
+    /// Its Lease timings, in seconds and milliseconds.
+    pub timing: SeatTiming,
+    /// Parts in a million: how fast its clock runs at first.
+    pub rate: u64,
+    /// How far its wall clock is off, in microseconds.
+    pub wall_off: i64,
+    /// Its identity is the bare Pod name, as the seed's is (L8).
+    pub fixed_identity: bool,
+    /// It is no tenure, and follows client-go's rules.
+    pub foreign: bool,
+}
+
+/// The settings of a Lease candidate. Some are such that D is rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeatTiming {
+    /// 15 s, 10 s, 2 s.
+    Usual,
+    /// 6 s, with H at its bound.
+    Short,
+    /// 29.4 s, written as 30 s.
+    Odd,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64, draw: &Draw) -> Self {
+        let mut rng = Rng::new(seed, 0);
+        let lock = draw.lock.unwrap_or_else(|| match rng.below(8) {
+            0..=4 => LockKind::Lease,
+            5 | 6 => LockKind::ConfigMap,
+            _ => LockKind::LeaderLock,
+        });
+        let has = |kind: FaultKind| {
+            kind.concerns(lock)
+                && !draw.without.contains(&kind)
+                && (draw.only.is_empty() || draw.only.contains(&kind))
+        };
+        let fleet = Fleet {
+            rates: has(FaultKind::ClockRates) && rng.chance(700),
+            mixed: has(FaultKind::MixedTimings) && rng.chance(250),
+            foreign: has(FaultKind::ForeignHolder) && rng.chance(80),
+            fixed: rng.chance(120),
+        };
+        let strict = lock == LockKind::Lease && rng.chance(500);
+        let seats = fleet.seats(seed);
+        let latency = [5, 20, 20, 60][rng.index(4)] * MILLI;
+        // Swarms: each seed knows some kinds, so that no kind always hides behind the others.
+        let share = [250, 500, 500, 1000][rng.index(4)];
+        let kinds: Vec<FaultKind> = FaultKind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| !kind.is_setting() && kind.concerns(lock))
+            .filter(|kind| {
+                let known = Rng::new(seed, 100 + *kind as u64).chance(share);
+                (known || !draw.only.is_empty()) && has(*kind)
+            })
+            .collect();
+        // One run in twenty is a calm one: nothing may happen in it.
+        let many = if rng.chance(50) {
+            0
+        } else {
+            rng.between(4, 26)
+        };
+        let many = many * draw.faults_end / FAULTS_END;
+        let faults = faults(seed, &kinds, many, draw.faults_end);
+        Self {
+            seed,
+            lock,
+            strict,
+            seats,
+            faults,
+            faults_end: draw.faults_end,
+            latency,
+        }
+    }
+
+    /// The same run without some of its faults.
+    #[must_use]
+    pub fn keeping(&self, keep: impl Fn(&Fault) -> bool) -> Self {
+        let mut plan = self.clone();
+        plan.faults.retain(keep);
+        plan
+    }
+}
+
+impl LockKind {
+    /// Whether it is one of the two locks for life.
+    pub fn is_for_life(self) -> bool {
+        self != Self::Lease
+    }
+
+    /// Its name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::ConfigMap => "config-map",
+            Self::LeaderLock => "leader-lock",
+        }
+    }
+}
+
+impl SeatTiming {
+    /// The checked timings.
+    ///
+    /// # Panics
+    /// If they broke rule L3, which a test forbids.
+    pub fn lease(self) -> LeaseTiming {
+        let builder = LeaseTiming::builder().clock_error(RHO);
+        let builder = match self {
+            Self::Usual => builder
+                .lease_duration(Duration::from_secs(15))
+                .renew_deadline(Duration::from_secs(10))
+                .retry_period(Duration::from_secs(2)),
+            Self::Short => builder
+                .lease_duration(Duration::from_secs(6))
+                .renew_deadline(Duration::from_secs(6).mul_f64((1.0 - RHO) / (1.0 + RHO)))
+                .retry_period(Duration::from_secs(1)),
+            Self::Odd => builder
+                .lease_duration(Duration::from_millis(29_400))
+                .renew_deadline(Duration::from_secs(27))
+                .retry_period(Duration::from_secs(4)),
+        };
+        builder.build().expect("timings that keep rule L3")
+    }
+
+    /// The timings of leader for life, which are the same for all.
+    pub fn life() -> LifeTiming {
+        LifeTiming::default()
+    }
+}
+
+struct Fleet {
+    rates: bool,
+    mixed: bool,
+    foreign: bool,
+    fixed: bool,
+}
+
+impl Fleet {
+    fn seats(&self, seed: u64) -> Vec<Seat> {
+        (0..SEATS)
+            .map(|number| {
+                let mut rng = Rng::new(seed, 10 + number as u64);
+                let starts = if number == 0 {
+                    0
+                } else {
+                    rng.below(20 * SECOND)
+                };
+                let rate =
+                    [SLOWEST, 1_000_000, FASTEST, rng.between(SLOWEST, FASTEST)][rng.index(4)];
+                let timing = [
+                    SeatTiming::Usual,
+                    SeatTiming::Usual,
+                    SeatTiming::Short,
+                    SeatTiming::Odd,
+                ][rng.index(4)];
+                let wall_off = i64::try_from(rng.below(4_000_000)).unwrap_or(0) - 2_000_000;
+                Seat {
+                    number,
+                    starts,
+                    timing: if self.mixed {
+                        timing
+                    } else {
+                        SeatTiming::Usual
+                    },
+                    rate: if self.rates { rate } else { 1_000_000 },
+                    wall_off,
+                    fixed_identity: self.fixed,
+                    foreign: self.foreign && number == SEATS - 1,
+                }
+            })
+            .collect()
+    }
+}
+
+fn faults(seed: u64, kinds: &[FaultKind], many: u64, end: Nanos) -> Vec<Fault> {
+    let mut rng = Rng::new(seed, 1);
+    let whole: u64 = kinds.iter().map(|kind| kind.weight()).sum();
+    let mut faults: Vec<Fault> = (0..u32::try_from(many).unwrap_or(0))
+        .filter_map(|id| {
+            let mut place = rng.below(whole);
+            let (at, salt) = (rng.between(SECOND, end - SECOND), rng.next_u64());
+            let kind = kinds.iter().copied().find(|kind| {
+                let found = place < kind.weight();
+                place = place.saturating_sub(kind.weight());
+                found
+            })?;
+            Some(fault(id, kind, at, salt, end))
+        })
+        .collect();
+    faults.sort_by_key(|fault| (fault.at, fault.id));
+    faults
+}
+
+fn fault(id: u32, kind: FaultKind, at: Nanos, salt: u64, end: Nanos) -> Fault {
+    use FaultKind as K;
+    let mut rng = Rng::new(salt, 2);
+    let seat = rng.index(SEATS);
+    let target = match (kind, rng.below(4)) {
+        (K::PartitionLong | K::NodeLost, _) => Target::Seat(seat),
+        (K::StepDown | K::StubbornWork, _) | (_, 0 | 1) => Target::LeaderOr(seat),
+        (_, 2) => Target::Seat(seat),
+        _ => Target::Everybody,
+    };
+    let longest = match kind {
+        K::Freeze | K::FreezeBeforeSend | K::Suspend | K::VmPause => 25 * SECOND,
+        K::PartitionLong => end,
+        K::ClockBeyond | K::StubbornWork | K::StaleServer | K::GcLate | K::GcOff => 60 * SECOND,
+        _ => 30 * SECOND,
+    };
+    let lasts = match kind {
+        K::PartitionLong => end - at,
+        // Often about as long as a Lease, where the edges are.
+        _ if rng.chance(400) => rng.between(7 * SECOND, 17 * SECOND),
+        _ => rng.between(SECOND / 10, longest),
+    };
+    Fault {
+        id,
+        kind,
+        at,
+        lasts: lasts.min(end - at),
+        target,
+        share: [100, 300, 700, 1000][rng.index(4)],
+        salt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_timings_keep_l3() {
+        for timing in [SeatTiming::Usual, SeatTiming::Short, SeatTiming::Odd] {
+            assert!(timing.lease().renew_deadline() < timing.lease().lease_duration());
+        }
+        assert_eq!(SeatTiming::Odd.lease().duration_seconds(), 30);
+    }
+}

@@ -1,0 +1,204 @@
+//! What happened in a run, in true time: what the checkers see, and what a timeline is drawn from.
+//! Both depths tell it in these words.
+
+use std::sync::Arc;
+
+use tenure_core::{Notice, Status};
+
+use crate::{clock::Nanos, fault::FaultKind};
+
+/// One start of one process. No two are equal within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub u32);
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// A process began.
+    Started {
+        /// Which.
+        process: ProcessId,
+        /// Where it sits.
+        seat: usize,
+        /// What it writes as the holder (Lease), or its Pod's uid (for life).
+        identity: Arc<str>,
+        /// Whether it is one of ours.
+        ours: bool,
+        /// G, in true time at this process's clock: how long its work has once it was told.
+        grace: Nanos,
+    },
+    /// A process ended: it believes nothing any more.
+    Ended {
+        /// Which.
+        process: ProcessId,
+    },
+    /// A process did nothing from `since` until now.
+    Slept {
+        /// Which.
+        process: ProcessId,
+        /// Since when.
+        since: Nanos,
+    },
+    /// What `is_leading()` may answer from now on.
+    Belief {
+        /// Whose.
+        process: ProcessId,
+        /// True until then, as far as its clock's present rate goes.
+        belief: Option<Believed>,
+    },
+    /// What a process shows of itself.
+    Status {
+        /// Which.
+        process: ProcessId,
+        /// What.
+        status: Status,
+    },
+    /// What a process's elector told.
+    Notice {
+        /// Which.
+        process: ProcessId,
+        /// What.
+        notice: Notice,
+    },
+    /// The work of a leader began or ended.
+    Work {
+        /// Whose.
+        process: ProcessId,
+        /// Whether it runs now.
+        runs: bool,
+        /// Whether it ends when it is told to.
+        obedient: bool,
+    },
+    /// A process asked the server for something.
+    Asked {
+        /// Which.
+        process: ProcessId,
+    },
+    /// The lock was written.
+    Wrote(Write),
+    /// A leader's work wrote to a resource that checks fencing tokens.
+    Fenced {
+        /// Whose work.
+        process: ProcessId,
+        /// The token that it showed.
+        token: u64,
+        /// Whether the resource took it.
+        accepted: bool,
+    },
+    /// A fault struck, or struck again.
+    Struck {
+        /// Which fault of the plan, where it is one of a moment.
+        fault: u32,
+        /// Of which kind.
+        kind: FaultKind,
+        /// Whom, where it is one process.
+        process: Option<ProcessId>,
+    },
+    /// What comes of the present beliefs of a process is not covered (docs/protocol.md).
+    Excused {
+        /// Whose.
+        process: ProcessId,
+        /// By which fault.
+        kind: FaultKind,
+        /// Only together with who had not seen the lock at that moment.
+        strangers_only: bool,
+        /// The whole process from now on, rather than its present term.
+        for_good: bool,
+    },
+    /// A process has seen the lock, or a trace of it.
+    Knows {
+        /// Which.
+        process: ProcessId,
+    },
+    /// History was taken back: tokens may come again.
+    Restored,
+    /// The last fault has ended. Somebody has to lead within that time.
+    Peace {
+        /// The longest time until somebody leads.
+        within: Nanos,
+    },
+    /// Something that may never happen: a panic, a call that no rule allows, a task left behind.
+    Broken {
+        /// Which process, if it is one's.
+        process: Option<ProcessId>,
+        /// What.
+        what: String,
+    },
+}
+
+/// Leadership as a process may believe in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Believed {
+    /// The term's number, for people.
+    pub term: u64,
+    /// The fencing token.
+    pub token: u64,
+    /// The first moment of true time at which it is over, if nothing else happens.
+    pub until: Option<Nanos>,
+}
+
+/// A change of the lock object, as it was applied.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Who made it.
+    pub by: Author,
+    /// The precondition that it carried: uid and resourceVersion.
+    pub base: Option<(Arc<str>, u64)>,
+    /// What stood there.
+    pub before: Option<Snapshot>,
+    /// What stands there now.
+    pub after: Option<Snapshot>,
+    /// When the state that it replaces was written.
+    pub since: Nanos,
+    /// For a delete of a lock for life by one of ours: what makes it right, if anything does.
+    pub warrant: Option<Warrant>,
+}
+
+/// Why a lock for life may be deleted by one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warrant {
+    /// It is the deleting process's own (F4, F10).
+    Own,
+    /// Its owner Pod is gone, in truth (F8).
+    OwnerGone,
+    /// Its owner's container has ended and will not be started again, in truth (F9).
+    ContainerEnded,
+}
+
+/// Who changed the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A process of the fleet.
+    Process(ProcessId),
+    /// Somebody by hand.
+    Person,
+    /// The garbage collector.
+    Collector,
+    /// A restore from a copy.
+    Restore,
+}
+
+/// A state of the lock object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which object.
+    pub uid: Arc<str>,
+    /// Its resourceVersion.
+    pub version: u64,
+    /// The holder (Lease) or the owner Pod's uid (for life); none where there is none.
+    pub holder: Option<Arc<str>>,
+    /// Which process wrote it, where it is one that ours can tell by its nonce.
+    pub nonce: Option<Arc<str>>,
+    /// The lease duration that protects it: the annotation's where it speaks, else the spec's.
+    pub protects: Nanos,
+    /// It was given up with the release mark (L13).
+    pub released: bool,
+    /// `leaseTransitions`.
+    pub transitions: Option<i64>,
+    /// `acquireTime`, in microseconds.
+    pub acquired: Option<i64>,
+    /// `renewTime`, in microseconds.
+    pub renewed: Option<i64>,
+    /// What others have put there, in one text.
+    pub foreign: Option<Arc<str>>,
+}
