@@ -9,10 +9,12 @@
 //! | [`core_depth`] | the pure protocol, in a world without any I/O |
 
 pub mod clock;
+pub mod command;
 pub mod core_depth;
 pub mod fault;
 pub mod invariants;
 pub mod ledger;
 pub mod plan;
 pub mod rng;
+pub mod run;
 pub mod trace;

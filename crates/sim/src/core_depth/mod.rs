@@ -1,1 +1,28 @@
-pub fn x() {}
+//! Core depth: the pure protocol in a world without any I/O. A queue of what happens when, in
+//! true time, and nothing else moves.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `world.rs` | the queue, and what becomes of each thing in it |
+//! | `seats.rs` | processes, their clocks, calls, watches and work |
+//! | `weather.rs` | what becomes of a message under the faults that are on |
+//! | `strikes.rs` | faults that strike processes and machines |
+//! | `model.rs` | what a kind of lock brings: its elector, its server, its people |
+//! | `lease/` | that for Leases, with a candidate that follows client-go's rules |
+
+mod lease;
+mod model;
+mod seats;
+mod strikes;
+mod weather;
+mod world;
+
+use crate::{clock::Nanos, plan::Plan, trace::Happening};
+
+/// Where everything that happens goes: false ends the run.
+pub type Sink<'a> = &'a mut dyn FnMut(Nanos, &Happening) -> bool;
+
+/// Play a plan from its beginning to its end, and say when that was.
+pub fn play(plan: &Plan, sink: Sink<'_>) -> Nanos {
+    world::World::<lease::LeaseModel>::new(plan, sink).run()
+}

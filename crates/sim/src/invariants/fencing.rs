@@ -128,10 +128,7 @@ fn acquires(write: &Write) -> bool {
     if after.holder.is_none() {
         return false;
     }
-    write.before.as_ref().is_none_or(|before| {
-        before.nonce != after.nonce
-            || before.holder != after.holder
-            || before.acquired != after.acquired
-            || before.transitions != after.transitions
-    })
+    // Of a Lease the acquiring write alone says that it was acquired when it was renewed (L18); of
+    // a lock for life each write begins a term.
+    after.acquired == after.renewed
 }

@@ -92,10 +92,12 @@ impl History {
         }
         let me = &process.identity;
         match (holds(before, me), &after.holder) {
-            (true, Some(_)) if before.acquired == after.acquired && before.nonce == after.nonce => {
-                renews(before, after)
+            // The acquiring write alone says that it was acquired when it was renewed (L18).
+            (_, Some(_)) if after.acquired == after.renewed => {
+                acquires(at, write, before, after, process)
             }
-            (_, Some(_)) => acquires(at, write, before, after, process),
+            (true, Some(_)) => renews(before, after),
+            (false, Some(_)) => Err("renewed a Lease that is not its own".into()),
             (true, None) if before.nonce == after.nonce => releases(before, after),
             (_, None) => Err("released a Lease that is not its own (L11)".into()),
         }

@@ -1,0 +1,233 @@
+//! A Lease: the server that keeps it, the people who meddle with it, and the candidates for it.
+
+mod candidate;
+mod client_go;
+mod people;
+mod server;
+
+use std::sync::Arc;
+
+use tenure_core::{
+    Outcome, Sight,
+    lease::{Observed, Request},
+};
+
+use crate::{
+    clock::{Nanos, SECOND},
+    fault::{Fault, FaultKind},
+    plan::{Plan, SLOWEST},
+    rng::Rng,
+    trace::{Author, Happening, ProcessId, Write},
+};
+
+use super::model::{Desk, Model, Newcomer, Victim};
+use candidate::LeaseCandidate;
+use server::{Server, Stored, snapshot};
+
+pub(super) struct LeaseModel {
+    server: Server,
+    identities: Vec<Arc<str>>,
+    nonces: Vec<Arc<str>>,
+    strict: bool,
+    mixed: bool,
+    longest_call: Nanos,
+}
+
+impl Model for LeaseModel {
+    type Elector = LeaseCandidate;
+    type Request = Request;
+    type Answer = Observed;
+    type Object = Observed;
+    type Later = ();
+
+    fn new(plan: &Plan) -> Self {
+        let calls = plan.seats.iter().map(|seat| seat.timing.lease().call_limit());
+        Self {
+            server: Server::default(),
+            identities: Vec::new(),
+            nonces: Vec::new(),
+            strict: plan.strict,
+            mixed: plan.seats.iter().any(|seat| seat.timing != plan.seats[0].timing),
+            longest_call: calls
+                .max()
+                .map_or(0, |call| u64::try_from(call.as_nanos()).unwrap_or(0)),
+        }
+    }
+
+    fn start(&mut self, desk: &mut Desk<Self>, newcomer: &Newcomer<'_>) -> LeaseCandidate {
+        let candidate = LeaseCandidate::new(newcomer, &self.identities);
+        self.identities.push(candidate.identity());
+        self.nonces.push(candidate.nonce());
+        desk.tell(Happening::Started {
+            process: newcomer.process,
+            seat: newcomer.seat,
+            identity: candidate.identity(),
+            ours: candidate.is_ours(),
+            grace: candidate.grace(),
+        });
+        candidate
+    }
+
+    fn apply(
+        &mut self,
+        desk: &mut Desk<Self>,
+        process: ProcessId,
+        request: Request,
+    ) -> Outcome<Observed> {
+        match request {
+            Request::Read => match self.server.lease() {
+                Some(lease) => Outcome::Done(lease.observed.clone()),
+                None => Outcome::NotFound("there is no such Lease".into()),
+            },
+            Request::Create(_) if self.server.lease().is_some() => Outcome::AlreadyExists,
+            Request::Create(write) => {
+                let mark = (write.mark.counter > 0).then_some(write.mark);
+                self.put(desk, Author::Process(process), None, write.spec, mark, true)
+            }
+            Request::Replace { base, write } => {
+                let mark = if write.mark.counter == 0 {
+                    // client-go leaves foreign annotations where they are.
+                    self.server.lease().and_then(|lease| lease.observed.mark.clone())
+                } else {
+                    Some(write.mark)
+                };
+                match self.server.lease() {
+                    Some(lease) if lease.observed.version == base => {
+                        let named = (
+                            Arc::from(base.uid.as_str()),
+                            server::number(&base.resource_version),
+                        );
+                        let author = Author::Process(process);
+                        self.put(desk, author, Some(named), write.spec, mark, false)
+                    }
+                    // A replace of a deleted Lease answers 409 too.
+                    _ => Outcome::Conflict,
+                }
+            }
+        }
+    }
+
+    fn old_state(&self, then: Nanos) -> Option<Sight<Observed>> {
+        self.server.state_at(then).cloned()
+    }
+
+    fn strike(&mut self, desk: &mut Desk<Self>, fault: &Fault, victim: Option<Victim>) -> bool {
+        match fault.kind {
+            FaultKind::Evict => {
+                let Some(victim) = victim else { return false };
+                let mut rng = Rng::new(fault.salt, 30);
+                let within = rng.between(SECOND, 30 * SECOND);
+                desk.ask_to_end.push((victim.process, within));
+                desk.start.push((desk.now + rng.below(within), victim.seat));
+                true
+            }
+            FaultKind::NodeLost => {
+                let Some(victim) = victim else { return false };
+                desk.cut_off.push(victim.process);
+                desk.start.push((desk.now + 20 * SECOND, victim.seat));
+                true
+            }
+            FaultKind::NameReuse => {
+                let Some(victim) = victim else { return false };
+                desk.end.push(victim.process);
+                desk.start.push((desk.now + SECOND / 4, victim.seat));
+                true
+            }
+            FaultKind::Restore => self.restore(desk, fault),
+            _ => self.meddle(desk, fault),
+        }
+    }
+
+    fn peace(&mut self, _: &mut Desk<Self>) -> Nanos {
+        let longest = self.server.longest_written().max(15 * SECOND);
+        let calls = 4 * self.longest_call + 3 * SECOND;
+        2 * (longest / SLOWEST * 1_000_000 + calls)
+    }
+}
+
+impl LeaseModel {
+    /// Put a state there, tell of it, and show it to whoever watches.
+    fn put(
+        &mut self,
+        desk: &mut Desk<Self>,
+        by: Author,
+        base: Option<(Arc<str>, u64)>,
+        spec: tenure_core::lease::Spec,
+        mark: Option<tenure_core::lease::WriteMark>,
+        creates: bool,
+    ) -> Outcome<Observed> {
+        if let Some(text) = server::invalid(&spec) {
+            return Outcome::Refused(text.into());
+        }
+        let before = self.server.lease().map(Stored::snapshot);
+        let since = self.server.lease().map_or(desk.now, |lease| lease.since);
+        if !self.server.put(desk.now, spec, mark, creates) {
+            // A byte-identical replace does not move the resourceVersion.
+            return self.answer();
+        }
+        let after = self.server.lease().map(Stored::snapshot);
+        desk.tell(Happening::Wrote(Write {
+            by,
+            base,
+            before,
+            after,
+            since,
+            warrant: None,
+        }));
+        let answer = self.answer();
+        if let Outcome::Done(observed) = &answer {
+            desk.news.push(Sight::Seen(observed.clone()));
+        }
+        answer
+    }
+
+    fn delete(&mut self, desk: &mut Desk<Self>, by: Author) -> bool {
+        let Some((lease, sight)) = self.server.delete(desk.now) else {
+            return false;
+        };
+        desk.tell(Happening::Wrote(Write {
+            by,
+            base: None,
+            before: Some(snapshot(&lease.observed)),
+            after: None,
+            since: lease.since,
+            warrant: None,
+        }));
+        desk.news.push(sight);
+        true
+    }
+
+    fn answer(&self) -> Outcome<Observed> {
+        match self.server.lease() {
+            Some(lease) => Outcome::Done(lease.observed.clone()),
+            None => Outcome::NotFound("there is no such Lease".into()),
+        }
+    }
+
+    /// The process whose record stands there.
+    fn holder(&self) -> Option<ProcessId> {
+        let mark = self.server.lease()?.observed.mark.as_ref()?;
+        let index = self.nonces.iter().position(|nonce| **nonce == *mark.nonce.as_str())?;
+        u32::try_from(index).ok().map(ProcessId)
+    }
+
+    fn restore(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
+        let back = Rng::new(fault.salt, 31).between(SECOND, 60 * SECOND);
+        let before = self.server.lease().map(Stored::snapshot);
+        if !self.server.restore(desk.now.saturating_sub(back)) {
+            return false;
+        }
+        desk.tell(Happening::Restored);
+        desk.excuse(fault.kind, false, self.holder());
+        let after = self.server.lease().map(Stored::snapshot);
+        desk.tell(Happening::Wrote(Write {
+            by: Author::Restore,
+            base: None,
+            before,
+            after,
+            since: desk.now,
+            warrant: None,
+        }));
+        true
+    }
+}

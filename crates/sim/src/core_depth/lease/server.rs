@@ -1,0 +1,195 @@
+//! One Lease as a server keeps it: compare-and-swap, resourceVersions, and a history.
+
+use std::sync::Arc;
+
+use tenure_core::{
+    ResourceVersion, Sight, Version,
+    lease::{Observed, Spec, WriteMark},
+};
+
+use crate::{
+    clock::{Nanos, SECOND},
+    trace::Snapshot,
+};
+
+#[derive(Default)]
+pub(super) struct Server {
+    lease: Option<Stored>,
+    revision: u64,
+    uids: u64,
+    history: Vec<(Nanos, u64, Sight<Observed>)>,
+    longest: Nanos,
+}
+
+/// The Lease, and since when it says what it says.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) observed: Observed,
+    pub(super) since: Nanos,
+}
+
+impl Server {
+    pub(super) fn lease(&self) -> Option<&Stored> {
+        self.lease.as_ref()
+    }
+
+    /// The longest duration that anybody ever wrote; that of hand edits, which reach for 68 years,
+    /// where nothing better speaks.
+    pub(super) fn longest_written(&self) -> Nanos {
+        self.longest
+    }
+
+    /// Put it there. False where nothing changes.
+    pub(super) fn put(&mut self, now: Nanos, spec: Spec, mark: Option<WriteMark>, creates: bool) -> bool {
+        if let Some(lease) = &self.lease
+            && lease.observed.spec == spec
+            && lease.observed.mark == mark
+        {
+            return false;
+        }
+        self.revision += 1;
+        if creates || self.lease.is_none() {
+            self.uids += 1;
+        }
+        let uid = self.uid();
+        self.longest = self.longest.max(protection(&spec, mark.as_ref()));
+        self.keep(
+            now,
+            Stored {
+                observed: Observed {
+                    version: Version::new(uid, self.revision.to_string()),
+                    spec,
+                    mark,
+                },
+                since: now,
+            },
+        );
+        true
+    }
+
+    /// Something changes that Leases' candidates do not look at.
+    pub(super) fn touch(&mut self, now: Nanos) -> Option<Sight<Observed>> {
+        let mut lease = self.lease.clone()?;
+        self.revision += 1;
+        lease.observed.version = Version::new(self.uid(), self.revision.to_string());
+        let sight = Sight::Seen(lease.observed.clone());
+        self.keep(now, lease);
+        Some(sight)
+    }
+
+    pub(super) fn delete(&mut self, now: Nanos) -> Option<(Stored, Sight<Observed>)> {
+        let lease = self.lease.take()?;
+        self.revision += 1;
+        let sight = Sight::Gone(Version::new(self.uid(), self.revision.to_string()));
+        self.history.push((now, self.revision, sight.clone()));
+        Some((lease, sight))
+    }
+
+    /// What was the newest then, if anything was.
+    pub(super) fn state_at(&self, then: Nanos) -> Option<&Sight<Observed>> {
+        let after = self.history.partition_point(|(at, _, _)| *at <= then);
+        after.checked_sub(1).map(|index| &self.history[index].2)
+    }
+
+    /// A record that was there before, for those who keep copies.
+    pub(super) fn copy(&self, choice: u64) -> Option<&Observed> {
+        let records: Vec<&Observed> = self
+            .history
+            .iter()
+            .rev()
+            .take(60)
+            .filter_map(|(_, _, sight)| match sight {
+                Sight::Seen(observed) => Some(observed),
+                Sight::Gone(_) => None,
+            })
+            .collect();
+        let index = usize::try_from(choice).ok()?.checked_rem(records.len())?;
+        Some(records[index])
+    }
+
+    /// Put everything back to what it was then, the resourceVersion included.
+    pub(super) fn restore(&mut self, then: Nanos) -> bool {
+        let Some((at, revision, sight)) = self
+            .history
+            .partition_point(|(at, _, _)| *at <= then)
+            .checked_sub(1)
+            .map(|index| self.history[index].clone())
+        else {
+            return false;
+        };
+        if revision == self.revision {
+            return false;
+        }
+        self.revision = revision;
+        self.lease = match sight {
+            Sight::Seen(observed) => Some(Stored {
+                observed,
+                since: at,
+            }),
+            Sight::Gone(_) => None,
+        };
+        true
+    }
+
+    fn uid(&self) -> Arc<str> {
+        format!("lease-{}", self.uids).into()
+    }
+
+    fn keep(&mut self, now: Nanos, lease: Stored) {
+        let sight = Sight::Seen(lease.observed.clone());
+        self.history.push((now, self.revision, sight));
+        self.lease = Some(lease);
+    }
+}
+
+impl Stored {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        snapshot(&self.observed)
+    }
+}
+
+/// A record as the checkers see it.
+pub(super) fn snapshot(observed: &Observed) -> Snapshot {
+    let spec = &observed.spec;
+    let speaking = observed.speaking_mark();
+    Snapshot {
+        uid: observed.version.uid.as_str().into(),
+        version: number(&observed.version.resource_version),
+        holder: spec.holder().cloned(),
+        nonce: speaking.map(|mark| mark.nonce.as_str().into()),
+        protects: protection(spec, speaking).max(1),
+        released: observed.released_by().is_some(),
+        transitions: spec.transitions,
+        acquired: spec.acquire_time.map(|time| time.as_micros()),
+        renewed: spec.renew_time.map(|time| time.as_micros()),
+        foreign: spec.foreign.clone(),
+    }
+}
+
+pub(super) fn number(version: &ResourceVersion) -> u64 {
+    version.as_str().parse().unwrap_or(0)
+}
+
+/// What the server refuses with 422.
+pub(super) fn invalid(spec: &Spec) -> Option<&'static str> {
+    if spec.duration_seconds.is_some_and(|seconds| seconds <= 0) {
+        return Some("422: spec.leaseDurationSeconds must be greater than 0");
+    }
+    let most = i64::from(i32::MAX);
+    if spec.transitions.is_some_and(|count| !(0..=most).contains(&count)) {
+        return Some("422: spec.leaseTransitions must be from 0 to 2147483647");
+    }
+    None
+}
+
+fn protection(spec: &Spec, mark: Option<&WriteMark>) -> Nanos {
+    let written = spec.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let speaking = mark.filter(|mark| {
+        spec.holder.as_deref() == Some(&*mark.holder) && spec.renew_time == Some(mark.renew_time)
+    });
+    let seconds = speaking
+        .map(|mark| u64::from(mark.duration_seconds))
+        .or(written)
+        .unwrap_or(0);
+    seconds.saturating_mul(SECOND)
+}

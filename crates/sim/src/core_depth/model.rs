@@ -1,0 +1,163 @@
+//! What a kind of lock brings to the world: its elector, its server, and what people do to it.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use tenure_core::{Elector, Outcome, Sight};
+
+use crate::{
+    clock::Nanos,
+    fault::{Fault, FaultKind},
+    plan::Plan,
+    trace::{Happening, ProcessId},
+};
+
+/// A kind of lock, with everything about it that is no candidate.
+pub(super) trait Model: Sized {
+    /// What decides who leads.
+    type Elector: Elector<Request = Self::Request, Answer = Self::Answer, Object = Self::Object>;
+    /// What it asks for.
+    type Request: Clone + Debug;
+    /// What it gets.
+    type Answer: Clone + Debug;
+    /// What its watch shows.
+    type Object: Clone + Debug;
+    /// Something of the model's own that happens later.
+    type Later: Clone + Debug;
+
+    fn new(plan: &Plan) -> Self;
+
+    /// A process starts: its elector, which stands by.
+    fn start(&mut self, desk: &mut Desk<Self>, newcomer: &Newcomer<'_>) -> Self::Elector;
+
+    /// A process has ended.
+    fn ended(&mut self, _desk: &mut Desk<Self>, _process: ProcessId, _seat: usize) {}
+
+    /// The answer to a request that never leaves the machine.
+    fn local(&mut self, _process: ProcessId, _request: &Self::Request) -> Option<Outcome<Self::Answer>> {
+        None
+    }
+
+    /// A request arrives at the server.
+    fn apply(
+        &mut self,
+        desk: &mut Desk<Self>,
+        process: ProcessId,
+        request: Self::Request,
+    ) -> Outcome<Self::Answer>;
+
+    /// What the watch of a server that is behind by that much shows first.
+    fn old_state(&self, then: Nanos) -> Option<Sight<Self::Object>>;
+
+    /// A fault strikes the lock, the server or the Pods. False where it could do nothing.
+    fn strike(&mut self, desk: &mut Desk<Self>, fault: &Fault, victim: Option<Victim>) -> bool;
+
+    /// A fault of the model's that lasts has ended.
+    fn strike_ends(&mut self, _desk: &mut Desk<Self>, _fault: &Fault) {}
+
+    /// What was to happen later happens.
+    fn later(&mut self, _desk: &mut Desk<Self>, _what: Self::Later) {}
+
+    /// The faults are over: people put right what only they can. Then somebody leads within the
+    /// time that is given back.
+    fn peace(&mut self, desk: &mut Desk<Self>) -> Nanos;
+}
+
+/// Who starts, and as what.
+pub(super) struct Newcomer<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) seat: usize,
+    pub(super) process: ProcessId,
+    /// The identity of the process beside which it starts as a twin.
+    pub(super) twin_of: Option<ProcessId>,
+    /// A number of its own.
+    pub(super) seed: u64,
+}
+
+/// Whom a fault strikes, as the world found out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Victim {
+    pub(super) process: ProcessId,
+    pub(super) seat: usize,
+}
+
+/// What a model asks the world to do.
+pub(super) struct Desk<M: Model> {
+    pub(super) now: Nanos,
+    /// Who believes at this moment.
+    pub(super) believers: Vec<ProcessId>,
+    pub(super) told: Vec<Happening>,
+    /// What watches shall show.
+    pub(super) news: Vec<Sight<M::Object>>,
+    pub(super) later: Vec<(Nanos, M::Later)>,
+    /// Processes that end now.
+    pub(super) end: Vec<ProcessId>,
+    /// Processes that are told to end, and end within that time.
+    pub(super) ask_to_end: Vec<(ProcessId, Nanos)>,
+    /// Processes that are cut off from now on.
+    pub(super) cut_off: Vec<ProcessId>,
+    /// Seats in which a process starts at that moment, if none sits there.
+    pub(super) start: Vec<(Nanos, usize)>,
+}
+
+impl<M: Model> Desk<M> {
+    pub(super) fn new(now: Nanos, believers: Vec<ProcessId>) -> Self {
+        Self {
+            now,
+            believers,
+            told: Vec::new(),
+            news: Vec::new(),
+            later: Vec::new(),
+            end: Vec::new(),
+            ask_to_end: Vec::new(),
+            cut_off: Vec::new(),
+            start: Vec::new(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, what: Happening) {
+        self.told.push(what);
+    }
+
+    /// What comes of the present beliefs, and of `holder`'s, is not covered.
+    pub(super) fn excuse(&mut self, kind: FaultKind, strangers_only: bool, holder: Option<ProcessId>) {
+        let mut excused = self.believers.clone();
+        excused.extend(holder.filter(|holder| !self.believers.contains(holder)));
+        for process in excused {
+            self.tell(Happening::Excused {
+                process,
+                kind,
+                strangers_only,
+                for_good: false,
+            });
+        }
+    }
+}
+
+/// How long a candidate of this seat waits for an answer, and its work has to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) call: Duration,
+    pub(super) grace: Duration,
+}
+
+impl Limits {
+    pub(super) fn of(plan: &Plan, seat: usize) -> Self {
+        if plan.lock.is_for_life() {
+            let timing = crate::plan::SeatTiming::life();
+            return Self {
+                call: timing.call_limit,
+                grace: timing.grace,
+            };
+        }
+        let timing = plan.seats[seat].timing.lease();
+        Self {
+            call: timing.call_limit(),
+            grace: timing.grace(),
+        }
+    }
+}
+
+/// What a process is called where its seat's Pod is named.
+pub(super) fn pod_name(seat: usize) -> Arc<str> {
+    format!("c{seat}").into()
+}
