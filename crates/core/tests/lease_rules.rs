@@ -2,6 +2,8 @@
 
 #[path = "lease_rules/bench.rs"]
 mod bench;
+#[path = "lease_rules/found.rs"]
+mod found;
 #[path = "lease_rules/holding.rs"]
 mod holding;
 #[path = "lease_rules/leaving.rs"]

@@ -187,7 +187,7 @@ pub struct Snapshot {
     pub version: u64,
     /// The holder (Lease) or the owner Pod's uid (for life); none where there is none.
     pub holder: Option<Arc<str>>,
-    /// Which process wrote it, where it is one that ours can tell by its nonce.
+    /// The nonce in its annotation, whether that speaks for the record or not.
     pub nonce: Option<Arc<str>>,
     /// The lease duration that protects it: the annotation's where it speaks, else the spec's.
     pub protects: Nanos,

@@ -305,7 +305,7 @@ impl LeaseElector {
             }
             Outcome::Conflict | Outcome::AlreadyExists => {
                 term.check = true;
-                self.pause.failed(self.now.mono, &mut self.rng);
+                self.clashed();
             }
             Outcome::NotFound(error) | Outcome::Unknown(error) => {
                 term.check = true;
@@ -348,9 +348,7 @@ impl LeaseElector {
                 self.seen.read_absent(now, call.epoch);
                 self.lose(LossReason::Deleted);
             }
-            Outcome::Conflict | Outcome::AlreadyExists => {
-                self.pause.failed(now, &mut self.rng);
-            }
+            Outcome::Conflict | Outcome::AlreadyExists => self.clashed(),
             Outcome::Refused(error) | Outcome::Unknown(error) => self.renewal_failed(error),
         }
     }
@@ -406,6 +404,16 @@ impl LeaseElector {
         term.renew_at = sent.at.after(timing.retry_period());
         let recovered = term.failing.take().is_some();
         self.tell(Notice::Renewed { recovered });
+    }
+
+    /// A label that somebody put on the Lease makes one conflict. A second one in a row is a failure
+    /// that a person should see.
+    fn clashed(&mut self) {
+        if self.pause.failures() == 0 {
+            self.pause.failed(self.now.mono, &mut self.rng);
+        } else {
+            self.renewal_failed("the API server keeps answering with conflicts".into());
+        }
     }
 
     fn renewal_failed(&mut self, error: Arc<str>) {

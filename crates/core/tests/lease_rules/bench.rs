@@ -18,6 +18,8 @@ pub(crate) struct Bench {
     pub(crate) now: u64,
     pub(crate) calls: Vec<(CallId, Request)>,
     pub(crate) notices: Vec<Notice>,
+    /// The write by which it leads, where it began as a leader.
+    acquired: Option<LeaseWrite>,
 }
 
 impl Bench {
@@ -38,6 +40,7 @@ impl Bench {
             now: 0,
             calls: Vec::new(),
             notices: Vec::new(),
+            acquired: None,
         }
     }
 
@@ -141,7 +144,13 @@ impl Bench {
         bench.answer(id, Outcome::Done(stored(&write, "u", rv)));
         assert!(bench.leads());
         bench.notices.clear();
+        bench.acquired = Some(write);
         bench
+    }
+
+    /// The acquiring write of one who began as a leader, as the server has it.
+    pub(crate) fn present(&self, rv: u64) -> Observed {
+        stored(self.acquired.as_ref().expect("a leader"), "u", rv)
     }
 
     pub(crate) fn leads(&self) -> bool {

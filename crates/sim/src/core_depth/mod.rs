@@ -14,7 +14,7 @@ mod lease;
 mod model;
 mod seats;
 mod strikes;
-mod weather;
+pub(crate) mod weather;
 mod world;
 
 use crate::{clock::Nanos, plan::Plan, trace::Happening};

@@ -9,44 +9,44 @@ use crate::{
 
 /// What becomes of one request and its answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fate {
+pub(crate) struct Fate {
     /// How long it takes to the server.
-    pub(super) there: Nanos,
+    pub(crate) there: Nanos,
     /// How long the answer takes back.
-    pub(super) back: Nanos,
+    pub(crate) back: Nanos,
     /// It never arrives.
-    pub(super) lost: bool,
+    pub(crate) lost: bool,
     /// The answer never arrives.
-    pub(super) answer_lost: bool,
+    pub(crate) answer_lost: bool,
     /// It arrives again, so much later.
-    pub(super) again: Option<Nanos>,
+    pub(crate) again: Option<Nanos>,
     /// The answer breaks off.
-    pub(super) truncated: bool,
+    pub(crate) truncated: bool,
     /// Something else is answered.
-    pub(super) instead: Option<Instead>,
+    pub(crate) instead: Option<Instead>,
     /// The faults that struck.
-    pub(super) struck: Vec<(u32, FaultKind)>,
+    pub(crate) struck: Vec<(u32, FaultKind)>,
 }
 
 /// An answer that is not the server's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Instead {
-    pub(super) code: u16,
+pub(crate) struct Instead {
+    pub(crate) code: u16,
     /// Whether the request was applied all the same.
-    pub(super) after: bool,
+    pub(crate) after: bool,
 }
 
 /// A fault that is on.
 #[derive(Clone, Debug)]
-pub(super) struct On {
-    pub(super) fault: Fault,
+pub(crate) struct On {
+    pub(crate) fault: Fault,
     /// The seat that it strikes; all where there is none.
-    pub(super) seat: Option<usize>,
+    pub(crate) seat: Option<usize>,
 }
 
 impl On {
     /// Whether it is on at that moment for whoever sits there.
-    pub(super) fn is_on(&self, now: Nanos, seat: usize) -> bool {
+    pub(crate) fn is_on(&self, now: Nanos, seat: usize) -> bool {
         let here = self.seat.is_none_or(|mine| mine == seat);
         let flaps = self.fault.kind == FaultKind::PartitionFlapping;
         here && (!flaps || hashed([self.fault.salt, now / (2 * SECOND), 0]) % 2 == 0)
@@ -58,7 +58,7 @@ impl On {
 }
 
 /// What becomes of the message `number` of that process.
-pub(super) fn fate(on: &[On], now: Nanos, seat: usize, number: u64, latency: Nanos, seed: u64) -> Fate {
+pub(crate) fn fate(on: &[On], now: Nanos, seat: usize, number: u64, latency: Nanos, seed: u64) -> Fate {
     let mut rng = Rng::new(hashed([seed, number, 2]), 3);
     let mut fate = Fate {
         there: MILLI / 2 + rng.below(latency),

@@ -11,7 +11,7 @@ use tenure_core::{Action, CallId, Command, Elector as _, Event, Notice, Now, Out
 use crate::{
     clock::{MILLI, MachineClock, Nanos, SECOND},
     fault::FaultKind,
-    plan::Plan,
+    plan::{FASTEST, Plan, SLOWEST},
     rng::{Rng, hashed},
     trace::{Happening, ProcessId},
 };
@@ -266,6 +266,14 @@ impl<'a, M: Model> World<'a, M> {
             status: None,
         }));
         self.clear(desk);
+        if !(SLOWEST..=FASTEST).contains(&self.seats[seat].clock.rate()) {
+            self.tell(Happening::Excused {
+                process: id,
+                kind: FaultKind::ClockBeyond,
+                strangers_only: false,
+                for_good: true,
+            });
+        }
         self.give(id, Event::Command(Command::Stand));
         self.open_watch(id, self.latency(id.0.into()));
     }

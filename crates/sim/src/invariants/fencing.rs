@@ -84,7 +84,14 @@ impl Fencing {
         accepted: bool,
         ledger: &Ledger,
     ) -> Result<(), String> {
-        let Some(term) = self.term_of(id, token) else {
+        let term = self.term_of(id, token);
+        if !ledger.process(id).ours {
+            if accepted {
+                self.newest_taken = self.newest_taken.max(term);
+            }
+            return Ok(());
+        }
+        let Some(term) = term else {
             return Err(format!(
                 "{} wrote with a token of nobody: {token}",
                 named(ledger, id)

@@ -5,6 +5,7 @@ use tenure_core::{LossReason, Notice, Status};
 
 use crate::{
     clock::{MILLI, Nanos},
+    fault::FaultKind,
     ledger::Ledger,
     trace::{Happening, ProcessId},
 };
@@ -21,6 +22,8 @@ pub(super) struct Truth {
 struct Known {
     leads: bool,
     told: bool,
+    /// It was asked to step down: then its renewals end, and running out is what was asked for.
+    leaving: bool,
     jeopardy: bool,
     /// When its validity was last moved on.
     renewed: Nanos,
@@ -36,13 +39,16 @@ impl Invariant for Truth {
     }
 
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        let (Happening::Status { process, .. } | Happening::Notice { process, .. }) = what else {
+            return Ok(());
+        };
+        if !ledger.process(*process).ours {
+            return Ok(());
+        }
         let wrong = match what {
             Happening::Status { process, status } => self.shows(*process, status, ledger),
             Happening::Notice { process, notice } => self.tells(at, *process, notice, ledger),
-            _ => return Ok(()),
-        };
-        let (Happening::Status { process, .. } | Happening::Notice { process, .. }) = what else {
-            return Ok(());
+            _ => Ok(()),
         };
         wrong.map_err(|wrong| format!("{} {wrong}", named(ledger, *process)))
     }
@@ -79,6 +85,7 @@ impl Truth {
                     ..*known
                 };
                 known.told = false;
+                known.leaving = false;
                 known.jeopardy = false;
                 if twice {
                     return Err("told of a new term within a term".into());
@@ -90,15 +97,20 @@ impl Truth {
             }
             Notice::Renewed { .. } => {
                 known.renewed = at;
+                // Being told to end is final: then running out is no surprise.
+                known.leaving |= known.told;
                 known.jeopardy = false;
                 Ok(())
             }
             Notice::Stop { reason, .. } => {
                 let again = std::mem::replace(&mut known.told, true);
+                known.leaving = *reason == LossReason::SteppedDown;
                 if again {
                     return Err("told the work to end twice".into());
                 }
-                let slept = process.slept_until > known.renewed;
+                // By a clock that is beyond rho nothing is promised in true time.
+                let slept = process.slept_until > known.renewed
+                    || process.excused() == Some(FaultKind::ClockBeyond);
                 match process.belief.and_then(|belief| belief.until) {
                     Some(until) if *reason == LossReason::Expired && !slept => {
                         let left = until.saturating_sub(at) + LATENESS;
@@ -118,12 +130,12 @@ impl Truth {
             Notice::Lost(reason) => {
                 let slept = process.slept_until > known.renewed;
                 let ran_out = *reason == LossReason::Expired && !slept;
-                let (told, jeopardy) = (known.told, known.jeopardy);
+                let (told, warned) = (known.told, known.jeopardy || known.leaving);
                 known.end()?;
                 if ran_out && !told {
                     return Err("ran out of time and had not told the work (L10)".into());
                 }
-                if ran_out && !jeopardy {
+                if ran_out && !warned {
                     return Err("ran out of time and had not shown jeopardy".into());
                 }
                 Ok(())

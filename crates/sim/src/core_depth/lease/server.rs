@@ -156,7 +156,7 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         uid: observed.version.uid.as_str().into(),
         version: number(&observed.version.resource_version),
         holder: spec.holder().cloned(),
-        nonce: speaking.map(|mark| mark.nonce.as_str().into()),
+        nonce: observed.mark.as_ref().map(|mark| mark.nonce.as_str().into()),
         protects: protection(spec, speaking).max(1),
         released: observed.released_by().is_some(),
         transitions: spec.transitions,
