@@ -143,7 +143,11 @@ impl LeaseElector {
                 }
             }
             Outcome::Refused(error) => {
-                attempt.take(counter);
+                // Should the watch have shown that it was applied all the same, then what was
+                // waited for is gone.
+                attempt.another_seen |= attempt.take(counter).is_some_and(|sent| {
+                    matches!(self.seen.place(), Place::Present(seen) if seen.is(&sent.write))
+                });
                 if attempt.unsettled.is_empty() || attempt.another_seen {
                     self.end_attempt();
                 } else {

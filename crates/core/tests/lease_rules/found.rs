@@ -1,8 +1,8 @@
 //! What the simulation found, each with the seed that showed it.
 
-use tenure_core::{Elector as _, Outcome, Status};
+use tenure_core::{Elector as _, Outcome, Status, lease::Request};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, released, stored, unknown};
 
 /// Seed 1434 at core depth: a proxy that answered 409 to everything let a leader run out of time
 /// without a word.
@@ -31,7 +31,7 @@ fn l10_a_leader_whose_every_renewal_is_a_conflict_shows_jeopardy() {
         bench.until(bench.due());
         while let Some((id, request)) = bench.calls.pop() {
             let outcome = match request {
-                tenure_core::lease::Request::Read => Outcome::Done(bench.present(6)),
+                Request::Read => Outcome::Done(bench.present(6)),
                 _ => {
                     clashes += 1;
                     Outcome::Conflict
@@ -42,4 +42,31 @@ fn l10_a_leader_whose_every_renewal_is_a_conflict_shows_jeopardy() {
         jeopardy = matches!(bench.elector.status(), Status::Jeopardy { .. });
     }
     assert!(jeopardy && clashes > 1, "{clashes} clashes");
+}
+
+/// Seed 8107 at core depth: a proxy refused an acquiring write that had been applied. What the
+/// watch had shown of it was then replaced at once, as if it were still the state that had been
+/// waited for.
+#[test]
+fn l2_an_acquiring_write_that_was_applied_and_refused_is_waited_out_like_any_record() {
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(released("u", 5)));
+    // A first try is lost, so that the attempt stays open.
+    let (id, _, _) = bench.write();
+    bench.answer(id, unknown());
+    bench.read_is(Outcome::Done(released("u", 5)));
+    bench.until_a_call();
+    let (id, _, write) = bench.write();
+    bench.watch(stored(&write, "u", 6));
+    let seen_at = bench.now;
+    bench.answer(id, Outcome::Refused("403 Forbidden".into()));
+    while bench.calls.is_empty() {
+        bench.until(bench.due());
+        if let Some((id, Request::Read)) = bench.calls.first().cloned() {
+            bench.calls.clear();
+            bench.answer(id, Outcome::Done(stored(&write, "u", 6)));
+        }
+    }
+    assert!(bench.now >= seen_at + 15_000, "{} ms", bench.now);
+    assert!(!bench.leads());
 }
