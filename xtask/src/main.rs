@@ -6,6 +6,7 @@ mod clock;
 mod control_plane;
 mod deny;
 mod digest;
+mod fuzz;
 mod go;
 mod places;
 mod process;
@@ -52,6 +53,8 @@ enum Word {
         #[arg(long)]
         install: bool,
     },
+    /// Give what comes from outside to everything that takes it (docs/fuzzing.md)
+    Fuzz(fuzz::FuzzArgs),
     /// Build the control plane for tests if its sources are new, and print the program's path
     ControlPlane,
 }
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             rules::step(&mut report, &places, bless);
         }
         Word::Deny { install } => deny::run(&mut report, &places, install),
+        Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
                 println!("{}", program.display());
@@ -111,6 +115,8 @@ mod tests {
             "rules",
             "deny",
             "deny --install",
+            "fuzz",
+            "fuzz lease --minutes 10",
             "control-plane",
         ] {
             assert!(parse(word).is_ok(), "{word}");

@@ -70,20 +70,35 @@ pub(crate) struct DevServerOptions {
 /// The most candidates of a demo: each is a process and a lane.
 const MOST_CANDIDATES: usize = 20;
 
+/// The exit code of a command line that makes no sense.
+pub(crate) const MISUSED: u8 = 2;
+
 /// Reads the command line. What is asked for by `--help` and `--version` is printed here; an
 /// error too, in one line.
 pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<CommandLine, ExitCode> {
-    CommandLine::try_parse_from(args).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+    read(args).map_err(|error| {
+        if let Some(line) = complaint(&error) {
+            console::note(&format!("tenure: {line}"));
+            ExitCode::from(MISUSED)
+        } else {
             // A reader of the help that goes away early has read enough.
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        _ => {
-            console::note(&format!("tenure: {}", one_line(&error.to_string())));
-            ExitCode::from(2)
-        }
     })
+}
+
+/// The same without printing anything.
+pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
+    CommandLine::try_parse_from(args)
+}
+
+/// What is wrong, in one line; none where help or the version was asked for.
+pub(crate) fn complaint(error: &clap::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+        _ => Some(one_line(&error.to_string())),
+    }
 }
 
 /// Works out what the command line means.

@@ -1,0 +1,67 @@
+//! The program `tenure`, but for its entry. Nothing here is meant to be built upon: the library is
+//! the crate `tenure`.
+
+mod args;
+mod campaign;
+mod cluster;
+mod console;
+mod demo;
+mod dev_server;
+mod failure;
+mod manifests;
+mod names;
+mod signals;
+mod tasks;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use crate::{failure::Failure, tasks::Task};
+
+/// The program with these arguments, its own name first.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let command_line = match tasks::parse(arguments) {
+        Ok(command_line) => command_line,
+        Err(code) => return code,
+    };
+    let verbose = command_line.verbose;
+    console::start_log(verbose);
+    match tasks::check(command_line).and_then(carry_out) {
+        Ok(code) => code,
+        Err(failure) => {
+            console::note(&format!("tenure: {}", failure.message(verbose > 0)));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// What is wrong with these arguments: the exit code, and the line that says so. `None` where
+/// there is something to do, or help to show. Nothing is tried.
+#[doc(hidden)]
+pub fn refusal(arguments: impl Iterator<Item = OsString>) -> Option<(u8, String)> {
+    let command_line = match tasks::read(arguments) {
+        Ok(command_line) => command_line,
+        Err(error) => return tasks::complaint(&error).map(|line| (tasks::MISUSED, line)),
+    };
+    let verbose = command_line.verbose > 0;
+    let failure = tasks::check(command_line).err()?;
+    Some((failure.exit_code(), failure.message(verbose)))
+}
+
+fn carry_out(task: Task) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::failed("cannot start threads; raise the limits of this process").because(error)
+    })?;
+    let code = runtime.block_on(async {
+        match task {
+            Task::Demo(options) => demo::run(options).await,
+            Task::DemoCandidate => demo::candidate::run().await,
+            Task::Campaign(options) => campaign::run(options).await,
+            Task::Rbac(rights) => manifests::rbac(&rights),
+            Task::Crd(install) => manifests::crd(install).await,
+            Task::DevServer(options) => dev_server::run(options).await,
+        }
+    });
+    // What still waits on a thread, such as a read of standard input, is not waited for.
+    runtime.shutdown_background();
+    code
+}
