@@ -1,6 +1,13 @@
 //! The command line.
 
-use std::{collections::BTreeMap, process::ExitCode, sync::{Mutex, atomic::{AtomicU64, Ordering}}};
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use clap::Parser;
 
@@ -86,7 +93,11 @@ pub fn main() -> ExitCode {
             println!("{:>11.6} {what:?}", at as f64 / 1e9);
         });
         println!("{:?}", report.violation);
-        return if report.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        return if report.violation.is_some() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
     }
     let next = AtomicU64::new(arguments.from);
     let last = arguments.from + arguments.seeds;
@@ -119,22 +130,40 @@ pub fn main() -> ExitCode {
     let mut bad: Option<&(u64, Report)> = None;
     for each in &reports {
         let report = &each.1;
-        for (k, n) in &report.struck { *struck.entry(*k).or_insert(0) += n; }
-        for (k, n) in &report.excused { *excused.entry(*k).or_insert(0) += n; }
+        for (k, n) in &report.struck {
+            *struck.entry(*k).or_insert(0) += n;
+        }
+        for (k, n) in &report.excused {
+            *excused.entry(*k).or_insert(0) += n;
+        }
         changes.push(report.changes);
         led.push(report.led);
-        if report.violation.is_some() && bad.is_none_or(|b| b.0 > each.0) { bad = Some(each); }
+        if report.violation.is_some() && bad.is_none_or(|b| b.0 > each.0) {
+            bad = Some(each);
+        }
     }
-    changes.sort_unstable(); led.sort_unstable();
-    println!("{} seeds; changes: median {}, three or more: {}%; led median {}", reports.len(),
-        changes[changes.len()/2], changes.iter().filter(|c| **c >= 3).count()*100/changes.len(), led[led.len()/2]);
+    changes.sort_unstable();
+    led.sort_unstable();
+    println!(
+        "{} seeds; changes: median {}, three or more: {}%; led median {}",
+        reports.len(),
+        changes[changes.len() / 2],
+        changes.iter().filter(|c| **c >= 3).count() * 100 / changes.len(),
+        led[led.len() / 2]
+    );
     for kind in FaultKind::ALL {
         print!("{kind}={} ", struck.get(kind).unwrap_or(&0));
     }
     println!("\nexcused {excused:?}");
     if let Some((seed, report)) = bad {
         let v = report.violation.as_ref().unwrap();
-        println!("seed {seed}: {} at {}.{:03} s: {}", v.invariant, v.at / SECOND, v.at / 1_000_000 % 1000, v.what);
+        println!(
+            "seed {seed}: {} at {}.{:03} s: {}",
+            v.invariant,
+            v.at / SECOND,
+            v.at / 1_000_000 % 1000,
+            v.what
+        );
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -37,7 +37,9 @@ pub struct Process {
     pub slept_until: Nanos,
     /// Its order among those who first saw a trace of the lock; none if it has not.
     knows: Option<u64>,
-    excuse: Option<Excuse>,
+    excuses: Vec<Excuse>,
+    /// Its clock was beyond rho at some time: by it nothing is promised in true time.
+    pub bad_clock: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +72,8 @@ impl Ledger {
                     since: at,
                     slept_until: 0,
                     knows: None,
-                    excuse: None,
+                    excuses: Vec::new(),
+                    bad_clock: false,
                 });
             }
             Happening::Ended { process } => {
@@ -89,13 +92,12 @@ impl Ledger {
             } => {
                 let strangers_after = strangers_only.then_some(self.knowing);
                 let process = self.process_mut(*process);
-                if process.excuse.is_none_or(|old| !old.for_good) {
-                    process.excuse = Some(Excuse {
-                        kind: *kind,
-                        strangers_after,
-                        for_good: *for_good,
-                    });
-                }
+                process.bad_clock |= *kind == FaultKind::ClockBeyond;
+                process.excuses.push(Excuse {
+                    kind: *kind,
+                    strangers_after,
+                    for_good: *for_good,
+                });
             }
             Happening::Restored => self.restored = true,
             Happening::Struck { kind, .. } if !kind.is_setting() => self.last_struck = Some(at),
@@ -147,9 +149,9 @@ impl Ledger {
         let goes_on = process.belief.is_some() && belief.is_some();
         if !goes_on {
             process.since = at;
-            if process.excuse.is_some_and(|excuse| !excuse.for_good) && belief.is_none() {
+            if belief.is_none() {
                 // The term that was excused is over.
-                process.excuse = None;
+                process.excuses.retain(|excuse| excuse.for_good);
             }
         }
         process.belief = belief;
@@ -176,18 +178,12 @@ impl Process {
             .is_some_and(|belief| belief.until.is_none_or(|until| at < until))
     }
 
-    /// Whether what it does is excused by anything.
-    pub fn excused(&self) -> Option<FaultKind> {
-        self.excuse.map(|excuse| excuse.kind)
-    }
-
     fn excused_against(&self, other: &Self) -> Option<FaultKind> {
-        let excuse = self.excuse?;
-        let counts = match excuse.strangers_after {
+        let counts = |excuse: &&Excuse| match excuse.strangers_after {
             None => true,
             Some(then) => other.knows.is_none_or(|knows| knows > then),
         };
-        counts.then_some(excuse.kind)
+        self.excuses.iter().find(counts).map(|excuse| excuse.kind)
     }
 }
 

@@ -33,7 +33,11 @@ pub(super) trait Model: Sized {
     fn ended(&mut self, _desk: &mut Desk<Self>, _process: ProcessId, _seat: usize) {}
 
     /// The answer to a request that never leaves the machine.
-    fn local(&mut self, _process: ProcessId, _request: &Self::Request) -> Option<Outcome<Self::Answer>> {
+    fn local(
+        &mut self,
+        _process: ProcessId,
+        _request: &Self::Request,
+    ) -> Option<Outcome<Self::Answer>> {
         None
     }
 
@@ -119,7 +123,12 @@ impl<M: Model> Desk<M> {
     }
 
     /// What comes of the present beliefs, and of `holder`'s, is not covered.
-    pub(super) fn excuse(&mut self, kind: FaultKind, strangers_only: bool, holder: Option<ProcessId>) {
+    pub(super) fn excuse(
+        &mut self,
+        kind: FaultKind,
+        strangers_only: bool,
+        holder: Option<ProcessId>,
+    ) {
         let mut excused = self.believers.clone();
         excused.extend(holder.filter(|holder| !self.believers.contains(holder)));
         for process in excused {

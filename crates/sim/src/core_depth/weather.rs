@@ -58,7 +58,14 @@ impl On {
 }
 
 /// What becomes of the message `number` of that process.
-pub(crate) fn fate(on: &[On], now: Nanos, seat: usize, number: u64, latency: Nanos, seed: u64) -> Fate {
+pub(crate) fn fate(
+    on: &[On],
+    now: Nanos,
+    seat: usize,
+    number: u64,
+    latency: Nanos,
+    seed: u64,
+) -> Fate {
     let mut rng = Rng::new(hashed([seed, number, 2]), 3);
     let mut fate = Fate {
         there: MILLI / 2 + rng.below(latency),

@@ -1,10 +1,6 @@
 //! The queue, and what becomes of each thing in it.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use tenure_core::{Action, CallId, Command, Elector as _, Event, Notice, Now, Outcome, Sight};
 
@@ -136,12 +132,18 @@ impl<'a, M: Model> World<'a, M> {
     fn tell_settings(&mut self) {
         let seats = &self.plan.seats;
         let struck = [
-            (FaultKind::ClockRates, seats.iter().any(|seat| seat.rate != 1_000_000)),
+            (
+                FaultKind::ClockRates,
+                seats.iter().any(|seat| seat.rate != 1_000_000),
+            ),
             (
                 FaultKind::MixedTimings,
                 seats.iter().any(|seat| seat.timing != seats[0].timing),
             ),
-            (FaultKind::ForeignHolder, seats.iter().any(|seat| seat.foreign)),
+            (
+                FaultKind::ForeignHolder,
+                seats.iter().any(|seat| seat.foreign),
+            ),
         ];
         for (kind, is_so) in struck {
             if is_so {
@@ -171,7 +173,10 @@ impl<'a, M: Model> World<'a, M> {
                 }
             }
             Due::WatchOpens(id, stream) => {
-                if self.awake(id, (), |id, ()| Due::WatchOpens(id, stream)).is_some() {
+                if self
+                    .awake(id, (), |id, ()| Due::WatchOpens(id, stream))
+                    .is_some()
+                {
                     self.watch_opens(id, stream);
                 }
             }
@@ -183,7 +188,10 @@ impl<'a, M: Model> World<'a, M> {
                 }
             }
             Due::WorkActs(id, token) => {
-                if self.awake(id, (), |id, ()| Due::WorkActs(id, token)).is_some() {
+                if self
+                    .awake(id, (), |id, ()| Due::WorkActs(id, token))
+                    .is_some()
+                {
                     self.work_acts(id, token);
                 }
             }
@@ -199,7 +207,10 @@ impl<'a, M: Model> World<'a, M> {
                 });
             }
             Due::WorkEnds(id, token) => {
-                if self.awake(id, (), |id, ()| Due::WorkEnds(id, token)).is_some() {
+                if self
+                    .awake(id, (), |id, ()| Due::WorkEnds(id, token))
+                    .is_some()
+                {
                     self.work_ends(id, token, true);
                 }
             }
@@ -215,7 +226,12 @@ impl<'a, M: Model> World<'a, M> {
 
     /// Nothing comes of what a process that ended would have done; and what one that is asleep
     /// would do waits until it wakes, in an order of chance.
-    fn awake<T>(&mut self, id: ProcessId, what: T, due: impl FnOnce(ProcessId, T) -> Due<M>) -> Option<T> {
+    fn awake<T>(
+        &mut self,
+        id: ProcessId,
+        what: T,
+        due: impl FnOnce(ProcessId, T) -> Due<M>,
+    ) -> Option<T> {
         let until = match self.process(id)?.sleep {
             Some(sleep) if self.now < sleep.until => sleep.until,
             _ => return Some(what),
@@ -410,7 +426,10 @@ impl<'a, M: Model> World<'a, M> {
             self.sleep(id, leaves, SleepKind::Frozen);
         }
         if let Some(outcome) = self.model.local(id, &request) {
-            self.at(leaves + MILLI / 10, Due::Answer(id, call, Box::new(outcome)));
+            self.at(
+                leaves + MILLI / 10,
+                Due::Answer(id, call, Box::new(outcome)),
+            );
             return;
         }
         self.at(gives_up, Due::GiveUp(id, call));
@@ -469,7 +488,10 @@ impl<'a, M: Model> World<'a, M> {
             Outcome::Done(_) if fate.truncated => Outcome::Unknown("the answer broke off".into()),
             outcome => outcome,
         };
-        self.at(self.now + fate.back, Due::Answer(process, id, Box::new(outcome)));
+        self.at(
+            self.now + fate.back,
+            Due::Answer(process, id, Box::new(outcome)),
+        );
     }
 
     fn answer(&mut self, id: ProcessId, call: CallId, outcome: Outcome<M::Answer>) {
@@ -488,7 +510,12 @@ impl<'a, M: Model> World<'a, M> {
         let Some(process) = self.process_mut(id) else {
             return;
         };
-        let Some((_, due)) = process.calls.iter().find(|(open, _)| *open == call).copied() else {
+        let Some((_, due)) = process
+            .calls
+            .iter()
+            .find(|(open, _)| *open == call)
+            .copied()
+        else {
             return;
         };
         if due > now {
@@ -561,7 +588,11 @@ impl<'a, M: Model> World<'a, M> {
     }
 
     fn drop_work(&mut self, id: ProcessId) {
-        if self.process_mut(id).and_then(|process| process.work.take()).is_some() {
+        if self
+            .process_mut(id)
+            .and_then(|process| process.work.take())
+            .is_some()
+        {
             self.tell(Happening::Work {
                 process: id,
                 runs: false,
@@ -581,11 +612,18 @@ impl<'a, M: Model> World<'a, M> {
         let mut rng = Rng::new(hashed([seed, now, token]), 9);
         if process.leads(&self.seats[process.seat].clock, now) {
             // Now and then a process is stopped between its check and its write.
-            let late = if rng.chance(50) { rng.below(30 * SECOND) } else { 0 };
+            let late = if rng.chance(50) {
+                rng.below(30 * SECOND)
+            } else {
+                0
+            };
             let arrives = now + rng.below(self.plan.latency) + late;
             self.at(arrives, Due::FenceArrives(id, token));
         }
-        self.at(now + rng.between(SECOND / 2, 6 * SECOND), Due::WorkActs(id, token));
+        self.at(
+            now + rng.between(SECOND / 2, 6 * SECOND),
+            Due::WorkActs(id, token),
+        );
     }
 
     fn is_obedient(&self, id: ProcessId) -> bool {

@@ -18,6 +18,8 @@ pub(super) struct Fencing {
     tokens: Vec<Option<u64>>,
     /// The newest term whose write was taken, by its place among the acquisitions.
     newest_taken: Option<usize>,
+    /// The highest token of a stranger, who may show one of no acquisition.
+    foreign: u64,
 }
 
 impl Invariant for Fencing {
@@ -88,6 +90,7 @@ impl Fencing {
         if !ledger.process(id).ours {
             if accepted {
                 self.newest_taken = self.newest_taken.max(term);
+                self.foreign = self.foreign.max(token);
             }
             return Ok(());
         }
@@ -103,6 +106,7 @@ impl Fencing {
                 "a write of {} was taken after one of a later term",
                 named(ledger, id)
             )),
+            (false, false) if token < self.foreign => Ok(()),
             (false, false) => Err(format!(
                 "a write of {} was refused, and no later term had written",
                 named(ledger, id)

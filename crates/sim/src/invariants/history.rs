@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::{
     clock::{Nanos, SECOND},
-    fault::FaultKind,
     ledger::{Ledger, Process},
     plan::FASTEST,
     trace::{Author, Happening, ProcessId, Snapshot, Write},
@@ -16,6 +15,8 @@ use super::{Invariant, named, seconds};
 #[derive(Default)]
 pub(super) struct History {
     working: Vec<ProcessId>,
+    /// Once history was taken back, one resourceVersion may name two states.
+    restored: bool,
 }
 
 impl Invariant for History {
@@ -37,6 +38,7 @@ impl Invariant for History {
                 Ok(())
             }
             Happening::Wrote(write) => {
+                self.restored = ledger.restored();
                 let Author::Process(id) = write.by else {
                     return Ok(());
                 };
@@ -75,6 +77,9 @@ impl History {
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
             return Ok(());
         };
+        if self.restored {
+            return Ok(());
+        }
         if before.foreign != after.foreign {
             return Err(format!(
                 "changed what others had written (L5): {:?} to {:?}",
@@ -94,7 +99,8 @@ impl History {
         match (holds(before, me), &after.holder) {
             // The acquiring write alone says that it was acquired when it was renewed (L18).
             (_, Some(_)) if after.acquired == after.renewed => {
-                acquires(at, write, before, after, process)
+                acquires(before, after)?;
+                waited(at, write, before, after, process)
             }
             (true, Some(_)) => renews(before, after),
             (false, Some(_)) => Err("renewed a Lease that is not its own".into()),
@@ -148,13 +154,7 @@ fn releases(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
     }
 }
 
-fn acquires(
-    at: Nanos,
-    write: &Write,
-    before: &Snapshot,
-    after: &Snapshot,
-    process: &Process,
-) -> Result<(), String> {
+fn acquires(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
     let counted = before
         .transitions
         .unwrap_or(0)
@@ -167,10 +167,20 @@ fn acquires(
             after.transitions
         ));
     }
+    Ok(())
+}
+
+/// L2, by true time: no clock within rho can have shown the whole wait before that.
+fn waited(
+    at: Nanos,
+    write: &Write,
+    before: &Snapshot,
+    after: &Snapshot,
+    process: &Process,
+) -> Result<(), String> {
     if before.released {
         return Ok(());
     }
-    // L2, by true time: no clock within rho can have shown the whole wait before that.
     let waits = if before.holder.is_some() {
         before.protects.max(after.protects)
     } else {
@@ -178,8 +188,7 @@ fn acquires(
     };
     let least = waits / FASTEST * 1_000_000;
     let waited = at.saturating_sub(write.since);
-    let clock_is_bad = process.excused() == Some(FaultKind::ClockBeyond);
-    if waited + SECOND / 1000 < least && !clock_is_bad {
+    if waited + SECOND / 1000 < least && !process.bad_clock {
         return Err(format!(
             "took a Lease {} after it was written; {} is the least (L2)",
             seconds(waited),

@@ -5,7 +5,6 @@ use tenure_core::{LossReason, Notice, Status};
 
 use crate::{
     clock::{MILLI, Nanos},
-    fault::FaultKind,
     ledger::Ledger,
     trace::{Happening, ProcessId},
 };
@@ -108,9 +107,7 @@ impl Truth {
                 if again {
                     return Err("told the work to end twice".into());
                 }
-                // By a clock that is beyond rho nothing is promised in true time.
-                let slept = process.slept_until > known.renewed
-                    || process.excused() == Some(FaultKind::ClockBeyond);
+                let slept = process.slept_until > known.renewed || process.bad_clock;
                 match process.belief.and_then(|belief| belief.until) {
                     Some(until) if *reason == LossReason::Expired && !slept => {
                         let left = until.saturating_sub(at) + LATENESS;

@@ -29,7 +29,10 @@ impl LeaseCandidate {
         let name = pod_name(newcomer.seat);
         if seat.foreign {
             let id = newcomer.process.0;
-            return Self::Foreign(ClientGo::new(format!("{name}_go-{id}").into(), newcomer.seed));
+            return Self::Foreign(ClientGo::new(
+                format!("{name}_go-{id}").into(),
+                newcomer.seed,
+            ));
         }
         let nonce = Nonce::new(format!("n{}", newcomer.process.0));
         let twin = newcomer.twin_of.map(|twin| &identities[twin.0 as usize]);

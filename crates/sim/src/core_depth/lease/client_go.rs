@@ -80,7 +80,8 @@ impl ClientGo {
                     // ReleaseOnCancel releases first, and only then stops.
                     term.leaving = true;
                     let reason = LossReason::SteppedDown;
-                    self.queue.push_back(Action::Notify(Notice::Stop { reason, by }));
+                    self.queue
+                        .push_back(Action::Notify(Notice::Stop { reason, by }));
                 }
             }
             Command::WorkEnded { release } => {
@@ -189,13 +190,17 @@ impl ClientGo {
                 });
                 let term = 0;
                 let again = false;
-                self.queue.push_back(Action::Notify(Notice::Acquired { term, token, again }));
+                self.queue
+                    .push_back(Action::Notify(Notice::Acquired { term, token, again }));
             }
         }
     }
 
     fn observe(&mut self, observed: Observed) {
-        let same = self.seen.as_ref().is_some_and(|seen| seen.spec == observed.spec);
+        let same = self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.spec == observed.spec);
         if !same {
             self.seen_at = self.now.mono;
         }
@@ -215,17 +220,22 @@ impl ClientGo {
             if !term.leaving {
                 let by = now;
                 let reason = LossReason::Expired;
-                self.queue.push_back(Action::Notify(Notice::Stop { reason, by }));
+                self.queue
+                    .push_back(Action::Notify(Notice::Stop { reason, by }));
             }
             self.call = None;
             self.standing = false;
-            self.queue.push_back(Action::Notify(Notice::Lost(LossReason::Expired)));
+            self.queue
+                .push_back(Action::Notify(Notice::Lost(LossReason::Expired)));
         }
         let wanted = self.standing || self.leads.is_some();
         if self.call.is_some() || !wanted || now < self.try_at {
             return;
         }
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let jitter = Duration::from_nanos((self.random >> 33) % 2_400_000_000);
         self.try_at = now.after(match self.leads {
             Some(_) => RETRY_PERIOD,

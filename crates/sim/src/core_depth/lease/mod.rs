@@ -41,13 +41,19 @@ impl Model for LeaseModel {
     type Later = ();
 
     fn new(plan: &Plan) -> Self {
-        let calls = plan.seats.iter().map(|seat| seat.timing.lease().call_limit());
+        let calls = plan
+            .seats
+            .iter()
+            .map(|seat| seat.timing.lease().call_limit());
         Self {
             server: Server::default(),
             identities: Vec::new(),
             nonces: Vec::new(),
             strict: plan.strict,
-            mixed: plan.seats.iter().any(|seat| seat.timing != plan.seats[0].timing),
+            mixed: plan
+                .seats
+                .iter()
+                .any(|seat| seat.timing != plan.seats[0].timing),
             longest_call: calls
                 .max()
                 .map_or(0, |call| u64::try_from(call.as_nanos()).unwrap_or(0)),
@@ -87,7 +93,9 @@ impl Model for LeaseModel {
             Request::Replace { base, write } => {
                 let mark = if write.mark.counter == 0 {
                     // client-go leaves foreign annotations where they are.
-                    self.server.lease().and_then(|lease| lease.observed.mark.clone())
+                    self.server
+                        .lease()
+                        .and_then(|lease| lease.observed.mark.clone())
                 } else {
                     Some(write.mark)
                 };
@@ -207,7 +215,10 @@ impl LeaseModel {
     /// The process whose record stands there.
     fn holder(&self) -> Option<ProcessId> {
         let mark = self.server.lease()?.observed.mark.as_ref()?;
-        let index = self.nonces.iter().position(|nonce| **nonce == *mark.nonce.as_str())?;
+        let index = self
+            .nonces
+            .iter()
+            .position(|nonce| **nonce == *mark.nonce.as_str())?;
         u32::try_from(index).ok().map(ProcessId)
     }
 
@@ -218,7 +229,15 @@ impl LeaseModel {
             return false;
         }
         desk.tell(Happening::Restored);
-        desk.excuse(fault.kind, false, self.holder());
+        // Whoever remembers a resourceVersion that will be given out again may mistake what it names.
+        for id in 0..u32::try_from(self.identities.len()).unwrap_or(u32::MAX) {
+            desk.tell(Happening::Excused {
+                process: ProcessId(id),
+                kind: fault.kind,
+                strangers_only: false,
+                for_good: true,
+            });
+        }
         let after = self.server.lease().map(Stored::snapshot);
         desk.tell(Happening::Wrote(Write {
             by: Author::Restore,

@@ -43,14 +43,20 @@ impl LeaseModel {
             return sight.is_some();
         }
         let choice = rng.below(7);
-        let held = self.server.lease().is_some_and(|lease| lease.observed.speaking_mark().is_some());
+        let held = self
+            .server
+            .lease()
+            .is_some_and(|lease| lease.observed.speaking_mark().is_some());
         let salt = rng.next_u64();
         let holder = self.holder();
         let done = self.edit(desk, |spec| match choice {
             0 | 1 if held => spec.duration_seconds = Some(i64::from(i32::MAX)),
             2 => spec.duration_seconds = Some(1),
             3 => spec.renew_time = Some(MicroTime::from_micros(4_000_000_000_000_000)),
-            4 => spec.transitions = Some([i64::from(i32::MAX), 0, 77][usize::try_from(salt % 3).unwrap_or(0)]),
+            4 => {
+                spec.transitions =
+                    Some([i64::from(i32::MAX), 0, 77][usize::try_from(salt % 3).unwrap_or(0)])
+            }
             5 => spec.acquire_time = None,
             _ => spec.foreign = Some(format!("{{\"strategy\":\"s{}\"}}", salt % 1000).into()),
         });
@@ -99,10 +105,18 @@ impl LeaseModel {
             return false;
         }
         let author = Author::Person;
-        let changed = self.server.lease().map(|lease| lease.observed.version.clone());
+        let changed = self
+            .server
+            .lease()
+            .map(|lease| lease.observed.version.clone());
         self.put(desk, author, None, copy.spec, copy.mark, false);
-        let changed = changed != self.server.lease().map(|lease| lease.observed.version.clone());
+        let changed = changed
+            != self
+                .server
+                .lease()
+                .map(|lease| lease.observed.version.clone());
         if changed {
+            self.server.is_a_copy();
             desk.excuse(fault.kind, false, holder);
         }
         changed
@@ -135,6 +149,8 @@ impl LeaseModel {
         let before = lease.observed.version.clone();
         change(&mut spec);
         self.put(desk, Author::Person, None, spec, mark, false);
-        self.server.lease().is_some_and(|lease| lease.observed.version != before)
+        self.server
+            .lease()
+            .is_some_and(|lease| lease.observed.version != before)
     }
 }

@@ -40,7 +40,13 @@ impl Server {
     }
 
     /// Put it there. False where nothing changes.
-    pub(super) fn put(&mut self, now: Nanos, spec: Spec, mark: Option<WriteMark>, creates: bool) -> bool {
+    pub(super) fn put(
+        &mut self,
+        now: Nanos,
+        spec: Spec,
+        mark: Option<WriteMark>,
+        creates: bool,
+    ) -> bool {
         if let Some(lease) = &self.lease
             && lease.observed.spec == spec
             && lease.observed.mark == mark
@@ -65,6 +71,14 @@ impl Server {
             },
         );
         true
+    }
+
+    /// What stands there is a copy of what stood there before: nobody can tell it from that (A, B,
+    /// and A again).
+    pub(super) fn is_a_copy(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.since = 0;
+        }
     }
 
     /// Something changes that Leases' candidates do not look at.
@@ -156,7 +170,10 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         uid: observed.version.uid.as_str().into(),
         version: number(&observed.version.resource_version),
         holder: spec.holder().cloned(),
-        nonce: observed.mark.as_ref().map(|mark| mark.nonce.as_str().into()),
+        nonce: observed
+            .mark
+            .as_ref()
+            .map(|mark| mark.nonce.as_str().into()),
         protects: protection(spec, speaking).max(1),
         released: observed.released_by().is_some(),
         transitions: spec.transitions,
@@ -176,14 +193,19 @@ pub(super) fn invalid(spec: &Spec) -> Option<&'static str> {
         return Some("422: spec.leaseDurationSeconds must be greater than 0");
     }
     let most = i64::from(i32::MAX);
-    if spec.transitions.is_some_and(|count| !(0..=most).contains(&count)) {
+    if spec
+        .transitions
+        .is_some_and(|count| !(0..=most).contains(&count))
+    {
         return Some("422: spec.leaseTransitions must be from 0 to 2147483647");
     }
     None
 }
 
 fn protection(spec: &Spec, mark: Option<&WriteMark>) -> Nanos {
-    let written = spec.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let written = spec
+        .duration_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok());
     let speaking = mark.filter(|mark| {
         spec.holder.as_deref() == Some(&*mark.holder) && spec.renew_time == Some(mark.renew_time)
     });

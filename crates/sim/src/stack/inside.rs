@@ -1,0 +1,372 @@
+//! What the inside of a process and the world share: what it sends and shows goes out here, with
+//! the true time at which it did so.
+
+use std::{
+    mem::Discriminant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use tenure::{Instant, LeadershipHandle, LossReason, Status};
+use tenure_core::Notice;
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::{
+    clock::{MachineClock, Nanos},
+    trace::{Believed, Happening, ProcessId},
+};
+
+use super::{net::Answer, sim_clock::SimClock};
+
+/// One process, seen from both sides.
+pub(super) struct Inside {
+    pub(super) id: ProcessId,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) gate: Gate,
+    /// How many watches are open.
+    pub(super) streams: AtomicUsize,
+    /// Its work does not end when it is told to.
+    pub(super) stubborn: AtomicBool,
+    /// It stands no more.
+    pub(super) leaving: AtomicBool,
+    /// Whoever waits for leadership, or holds it, drops it.
+    pub(super) cancel: Notify,
+    /// The next request stops before its first byte leaves.
+    pub(super) stop_before_send: Mutex<Option<Nanos>>,
+    state: Mutex<State>,
+}
+
+/// Something that a process did.
+pub(super) enum Out {
+    /// It is to be told.
+    Tell(Happening),
+    /// A request left.
+    Request(Outgoing),
+    /// A write to the fenced resource left.
+    Fence(u64),
+}
+
+/// A request on its way, with where its answer goes.
+pub(super) struct Outgoing {
+    pub(super) number: u64,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// Stops the runtime where nothing is left to do at a moment.
+#[derive(Default)]
+pub(super) struct Gate {
+    /// It shall stop as soon as it is idle.
+    pub(super) stop: AtomicBool,
+    pub(super) idle: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+struct State {
+    machine: MachineClock,
+    out: Vec<(Nanos, Out)>,
+    status: Option<watch::Receiver<Status>>,
+    terms: Vec<Term>,
+    shown: Option<Believed>,
+    shown_status: Option<(bool, Discriminant<Status>)>,
+    knows: bool,
+    sent: u64,
+}
+
+/// A leadership that the process was given.
+struct Term {
+    handle: LeadershipHandle,
+    /// When it ends, by the clock, as it was last looked at.
+    until: Option<Option<Instant>>,
+    announced: bool,
+    told: bool,
+    over: bool,
+    /// How it was given up, where it was.
+    given_up: Option<Notice>,
+}
+
+impl Inside {
+    pub(super) fn new(id: ProcessId, clock: Arc<SimClock>, machine: MachineClock) -> Self {
+        Self {
+            id,
+            clock,
+            gate: Gate::default(),
+            streams: AtomicUsize::new(0),
+            stubborn: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            cancel: Notify::new(),
+            stop_before_send: Mutex::new(None),
+            state: Mutex::new(State {
+                machine,
+                out: Vec::new(),
+                status: None,
+                terms: Vec::new(),
+                shown: None,
+                shown_status: None,
+                knows: false,
+                sent: 0,
+            }),
+        }
+    }
+
+    /// The machine's clock goes otherwise from now on.
+    pub(super) fn set_machine(&self, machine: MachineClock) {
+        self.state().machine = machine;
+    }
+
+    pub(super) fn shows(&self, status: watch::Receiver<Status>) {
+        self.state().status = Some(status);
+    }
+
+    /// What has come out since this was asked last.
+    pub(super) fn take_out(&self) -> Vec<(Nanos, Out)> {
+        std::mem::take(&mut self.state().out)
+    }
+
+    /// Something happened, now by the process's own clock.
+    pub(super) fn emit(&self, out: Out) {
+        let mut state = self.state();
+        let now = state.machine.truth(self.clock.reading());
+        state.out.push((now, out));
+    }
+
+    pub(super) fn tell(&self, what: Happening) {
+        self.emit(Out::Tell(what));
+    }
+
+    /// The next message's number.
+    pub(super) fn next_number(&self) -> u64 {
+        let mut state = self.state();
+        state.sent += 1;
+        (u64::from(self.id.0) << 32) | state.sent
+    }
+
+    /// It has learnt that the lock is or was there.
+    pub(super) fn learns(&self) {
+        let first = !std::mem::replace(&mut self.state().knows, true);
+        if first {
+            self.tell(Happening::Knows { process: self.id });
+        }
+    }
+
+    /// It was given leadership.
+    pub(super) fn leads(&self, handle: LeadershipHandle) {
+        self.state().terms.push(Term {
+            handle,
+            until: None,
+            announced: false,
+            told: false,
+            over: false,
+            given_up: None,
+        });
+    }
+
+    /// The program itself is about to give its leadership up.
+    pub(super) fn gives_up(&self, how: Notice) {
+        if let Some(term) = self.state().terms.last_mut() {
+            term.given_up = Some(how);
+        }
+    }
+
+    /// The leadership of now, if there is one.
+    pub(super) fn leadership(&self) -> Option<LeadershipHandle> {
+        let state = self.state();
+        let term = state.terms.last().filter(|term| !term.over)?;
+        Some(term.handle.clone())
+    }
+
+    /// Look at everything that the process shows, at this reading of its clock, and tell what has
+    /// changed. `settled`: nothing is half done inside.
+    pub(super) fn look(&self, reading: Instant, settled: bool) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let now = state.machine.truth(reading);
+        let mut told = Vec::new();
+        look_at_belief(state, self, reading, &mut told);
+        if settled {
+            look_at_status(state, self.id, &mut told);
+        }
+        look_at_terms(state, self.id, settled, &mut told);
+        let told = told.into_iter().map(|what| (now, Out::Tell(what)));
+        state.out.extend(told);
+    }
+
+    /// What comes out of a process that is stopped between two moments.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    /// Whom to wake when it is idle.
+    pub(super) fn wakes(&self, waker: &Waker) {
+        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(waker.clone());
+    }
+
+    /// The runtime has nothing left to do at this moment.
+    pub(super) fn parks(&self) {
+        if self.stop.load(Ordering::Relaxed) {
+            self.idle.store(true, Ordering::Relaxed);
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &mut Vec<Happening>) {
+    let id = inside.id;
+    let clock = &inside.clock;
+    let mut believed = None;
+    let last = state.terms.len().checked_sub(1);
+    for (index, term) in state.terms.iter_mut().enumerate().rev().take(4) {
+        if !clock.pretending(reading, || term.handle.is_leading()) {
+            continue;
+        }
+        if term.over || Some(index) != last {
+            told.push(Happening::Broken {
+                process: Some(id),
+                what: "a leadership that was over leads again".into(),
+            });
+        }
+        let until = match term.until {
+            Some(known) if ends_at(clock, term, reading, known) => known,
+            _ => end_of(clock, term, reading),
+        };
+        term.until = Some(until);
+        believed = Some(Believed {
+            term: term.handle.term(),
+            token: term.handle.token().as_str().parse().unwrap_or(0),
+            until: until.map(|until| state.machine.truth(until)),
+        });
+        break;
+    }
+    if believed == state.shown {
+        return;
+    }
+    let later = match (believed, state.shown) {
+        (Some(new), Some(old)) if new.token == old.token => new.until > old.until,
+        _ => false,
+    };
+    state.shown = believed;
+    told.push(Happening::Belief {
+        process: id,
+        belief: believed,
+    });
+    if later && state.terms.last().is_some_and(|term| term.announced) {
+        let recovered = state
+            .status
+            .as_ref()
+            .is_some_and(|status| matches!(*status.borrow(), Status::Jeopardy { .. }));
+        told.push(Happening::Notice {
+            process: id,
+            notice: Notice::Renewed { recovered },
+        });
+    }
+}
+
+/// Whether `is_leading` would end at exactly that reading.
+fn ends_at(clock: &SimClock, term: &Term, now: Instant, until: Option<Instant>) -> bool {
+    let leads = |nanos: u64| {
+        clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading())
+    };
+    match until {
+        None => leads(u64::MAX / 2),
+        Some(until) => {
+            let until = until.as_nanos();
+            until > now.as_nanos() && leads(until - 1) && !leads(until)
+        }
+    }
+}
+
+/// The first reading at which `is_leading` would be false, if nothing else happened: what the
+/// library says of it where that is true, else what a search finds.
+fn end_of(clock: &SimClock, term: &Term, now: Instant) -> Option<Instant> {
+    let claimed = term.handle.valid_until();
+    if ends_at(clock, term, now, claimed) {
+        return claimed;
+    }
+    let leads = |nanos: u64| {
+        clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading())
+    };
+    let (mut yes, mut no) = (now.as_nanos(), u64::MAX / 2);
+    if leads(no) {
+        return None;
+    }
+    while no - yes > 1 {
+        let middle = yes + (no - yes) / 2;
+        if leads(middle) {
+            yes = middle;
+        } else {
+            no = middle;
+        }
+    }
+    Some(Instant::from_nanos(no))
+}
+
+fn look_at_status(state: &mut State, id: ProcessId, told: &mut Vec<Happening>) {
+    let Some(receiver) = &state.status else {
+        return;
+    };
+    let status = receiver.borrow().clone();
+    let kind = (status.leads(), std::mem::discriminant(&status));
+    if state.shown_status != Some(kind) {
+        state.shown_status = Some(kind);
+        told.push(Happening::Status {
+            process: id,
+            status,
+        });
+    }
+}
+
+fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec<Happening>) {
+    let believes = state.shown.is_some();
+    let Some(term) = state.terms.last_mut().filter(|term| !term.over) else {
+        return;
+    };
+    let mut notify = |notice| {
+        told.push(Happening::Notice {
+            process: id,
+            notice,
+        });
+    };
+    if !term.announced && believes {
+        term.announced = true;
+        notify(Notice::Acquired {
+            term: term.handle.term(),
+            token: term.handle.token().clone(),
+            again: false,
+        });
+    }
+    if let (true, false, Some(reason)) = (believes, term.told, term.handle.lost_reason()) {
+        term.told = true;
+        let by = term.handle.stop_by().unwrap_or_default();
+        notify(Notice::Stop { reason, by });
+    }
+    if !believes && settled {
+        term.over = true;
+        let lost = state.status.as_ref().and_then(|status| match &*status.borrow() {
+            Status::Lost { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        if !term.announced {
+            // It was over before anybody could look at it.
+            return;
+        }
+        match (lost, term.given_up.take()) {
+            (Some(LossReason::SteppedDown | LossReason::Abandoned) | None, Some(how)) => notify(how),
+            (Some(reason), _) => notify(Notice::Lost(reason)),
+            (None, None) => notify(Notice::Released),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The lock object as the checkers see it: JSON into a `Snapshot`.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clock::{Nanos, SECOND},
+    plan::LockKind,
+    trace::Snapshot,
+};
+
+pub(super) const WRITE: &str = "tenure.dev/write";
+pub(super) const OWNER: &str = "tenure.dev/owner";
+
+const OURS: [&str; 5] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "acquireTime",
+    "renewTime",
+    "leaseTransitions",
+];
+
+/// A state of the lock.
+pub(super) fn snapshot(kind: LockKind, object: &Value) -> Snapshot {
+    match kind {
+        LockKind::Lease => lease(object),
+        LockKind::ConfigMap | LockKind::LeaderLock => life(object),
+    }
+}
+
+/// What observers of a Lease wait by: whether two states say the same.
+pub(super) fn says(kind: LockKind, object: &Value) -> Value {
+    match kind {
+        LockKind::Lease => json!([object["metadata"]["uid"], object["spec"], annotation(object, WRITE)]),
+        _ => object.clone(),
+    }
+}
+
+/// The resourceVersion.
+pub(super) fn version(object: &Value) -> u64 {
+    text(object, "/metadata/resourceVersion")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The nonce of the process whose record it is, where its annotation says so.
+pub(super) fn writer(object: &Value) -> Option<String> {
+    let of = |name, field: &str| Some(parsed(object, name)?[field].as_str()?.to_owned());
+    of(WRITE, "process").or_else(|| of(OWNER, "term"))
+}
+
+fn lease(object: &Value) -> Snapshot {
+    let spec = &object["spec"];
+    let mark = parsed(object, WRITE).filter(|mark| {
+        let micros = |time: &Value| time.as_str().and_then(micros);
+        mark["holder"].as_str() == spec["holderIdentity"].as_str()
+            && micros(&mark["renewTime"]).is_some()
+            && micros(&mark["renewTime"]) == micros(&spec["renewTime"])
+    });
+    let seconds = mark
+        .as_ref()
+        .and_then(|mark| mark["durationSeconds"].as_u64())
+        .or_else(|| spec["leaseDurationSeconds"].as_u64())
+        .unwrap_or(0);
+    let protects: Nanos = seconds.saturating_mul(SECOND);
+    let holder = spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    let released = holder.is_none()
+        && mark
+            .as_ref()
+            .is_some_and(|mark| mark["released"].as_bool() == Some(true));
+    Snapshot {
+        uid: uid(object),
+        version: version(object),
+        holder: holder.map(Into::into),
+        nonce: mark.and_then(|mark| mark["process"].as_str().map(Into::into)),
+        // A Lease is never without protection; zero marks a lock for life.
+        protects: protects.max(1),
+        released,
+        transitions: spec["leaseTransitions"].as_i64(),
+        acquired: spec["acquireTime"].as_str().and_then(micros),
+        renewed: spec["renewTime"].as_str().and_then(micros),
+        foreign: foreign(object, true),
+    }
+}
+
+fn life(object: &Value) -> Snapshot {
+    let record = parsed(object, OWNER);
+    let field = |name: &str| Some(record.as_ref()?[name].as_str()?.into());
+    let by_reference = || text(object, "/metadata/ownerReferences/0/uid").map(Into::into);
+    Snapshot {
+        uid: uid(object),
+        version: version(object),
+        holder: field("podUid").or_else(by_reference),
+        nonce: field("term"),
+        protects: 0,
+        released: false,
+        transitions: None,
+        acquired: None,
+        renewed: None,
+        foreign: foreign(object, false),
+    }
+}
+
+/// What others than ours have put there, in one text.
+fn foreign(object: &Value, is_lease: bool) -> Option<Arc<str>> {
+    let mut others = Map::new();
+    let metadata = &object["metadata"];
+    for name in ["labels", "finalizers"] {
+        if !metadata[name].is_null() {
+            others.insert(name.into(), metadata[name].clone());
+        }
+    }
+    let without = |fields: &Value, ours: &[&str]| -> Map<String, Value> {
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        fields
+            .into_iter()
+            .filter(|(name, value)| !ours.contains(&name.as_str()) && !value.is_null())
+            .collect()
+    };
+    for (name, fields) in [
+        ("annotations", without(&metadata["annotations"], &[WRITE, OWNER])),
+        ("spec", without(&object["spec"], if is_lease { &OURS } else { &[] })),
+        ("data", without(&object["data"], &[])),
+    ] {
+        if !fields.is_empty() {
+            others.insert(name.into(), Value::Object(fields));
+        }
+    }
+    (!others.is_empty()).then(|| Value::Object(others).to_string().into())
+}
+
+fn uid(object: &Value) -> Arc<str> {
+    text(object, "/metadata/uid").unwrap_or_default().into()
+}
+
+fn annotation<'a>(object: &'a Value, name: &str) -> &'a Value {
+    &object["metadata"]["annotations"][name]
+}
+
+fn parsed(object: &Value, name: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(annotation(object, name).as_str()?).ok()?;
+    value.is_object().then_some(value)
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    object.pointer(pointer)?.as_str()
+}
+
+fn micros(time: &str) -> Option<i64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.as_microsecond())
+}
