@@ -247,6 +247,16 @@ impl<'a, M: Model> World<'a, M> {
     }
 
     pub(super) fn start(&mut self, seat: usize, twin_of: Option<ProcessId>) {
+        // Nothing starts on a machine that is asleep.
+        let asleep = self
+            .living()
+            .filter(|process| process.seat == seat)
+            .filter_map(|process| process.sleep)
+            .find(|sleep| sleep.kind != SleepKind::Frozen && self.now < sleep.until);
+        if let Some(sleep) = asleep {
+            self.at(sleep.until + 1, Due::Start(seat));
+            return;
+        }
         let taken = self
             .living()
             .any(|process| process.seat == seat && !process.leaving && !process.cut_off);
