@@ -160,7 +160,13 @@ impl Api {
     }
 
     /// The same for somebody who only has an object to send, and JSON to get.
-    pub(super) fn send(&self, now: Nanos, method: &Method, path: &str, object: &Value) -> (u16, Value) {
+    pub(super) fn send(
+        &self,
+        now: Nanos,
+        method: &Method,
+        path: &str,
+        object: &Value,
+    ) -> (u16, Value) {
         let mut headers = HeaderMap::new();
         let json = http::HeaderValue::from_static("application/json");
         headers.insert(http::header::CONTENT_TYPE, json);
@@ -174,7 +180,10 @@ impl Api {
                 status,
                 body: ReplyBody::Whole(body),
                 ..
-            }) => (status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()),
+            }) => (
+                status.as_u16(),
+                serde_json::from_slice(&body).unwrap_or_default(),
+            ),
             _ => (0, Value::Null),
         }
     }
@@ -190,7 +199,9 @@ impl Api {
                 || self
                     .server
                     .object(self.resource(), NAMESPACE, NAME)
-                    .is_some_and(|object| object["metadata"]["uid"] == write.object["metadata"]["uid"]);
+                    .is_some_and(|object| {
+                        object["metadata"]["uid"] == write.object["metadata"]["uid"]
+                    });
             let state = State {
                 at: now,
                 object: write.object,

@@ -216,7 +216,11 @@ impl Gate {
     pub(super) fn parks(&self) {
         if self.stop.load(Ordering::Relaxed) {
             self.idle.store(true, Ordering::Relaxed);
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let waker = self
+                .waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -277,9 +281,8 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
 
 /// Whether `is_leading` would end at exactly that reading.
 fn ends_at(clock: &SimClock, term: &Term, now: Instant, until: Option<Instant>) -> bool {
-    let leads = |nanos: u64| {
-        clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading())
-    };
+    let leads =
+        |nanos: u64| clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading());
     match until {
         None => leads(u64::MAX / 2),
         Some(until) => {
@@ -296,9 +299,8 @@ fn end_of(clock: &SimClock, term: &Term, now: Instant) -> Option<Instant> {
     if ends_at(clock, term, now, claimed) {
         return claimed;
     }
-    let leads = |nanos: u64| {
-        clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading())
-    };
+    let leads =
+        |nanos: u64| clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading());
     let (mut yes, mut no) = (now.as_nanos(), u64::MAX / 2);
     if leads(no) {
         return None;
@@ -355,16 +357,21 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
     }
     if !believes && settled {
         term.over = true;
-        let lost = state.status.as_ref().and_then(|status| match &*status.borrow() {
-            Status::Lost { reason } => Some(reason.clone()),
-            _ => None,
-        });
+        let lost = state
+            .status
+            .as_ref()
+            .and_then(|status| match &*status.borrow() {
+                Status::Lost { reason } => Some(reason.clone()),
+                _ => None,
+            });
         if !term.announced {
             // It was over before anybody could look at it.
             return;
         }
         match (lost, term.given_up.take()) {
-            (Some(LossReason::SteppedDown | LossReason::Abandoned) | None, Some(how)) => notify(how),
+            (Some(LossReason::SteppedDown | LossReason::Abandoned) | None, Some(how)) => {
+                notify(how)
+            }
             (Some(reason), _) => notify(Notice::Lost(reason)),
             (None, None) => notify(Notice::Released),
         }

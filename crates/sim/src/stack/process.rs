@@ -215,8 +215,29 @@ impl Process {
         }
     }
 
-    /// How many tasks are alive in it.
-    pub(super) fn tasks(&self) -> usize {
+    /// Let its program end. What is left behind then, or went wrong, is given back.
+    pub(super) fn winds_down(&mut self) -> Option<String> {
+        let clock = Arc::clone(&self.inside.clock);
+        clock.unstop();
+        let inside = Arc::clone(&self.inside);
+        let mut to = self.at;
+        let mut went = self.hand(to, || inside.cancel.notify_one());
+        // As long as any call may take, and the work.
+        for _ in 0..60 {
+            if went.is_err() || self.tasks() == 0 {
+                break;
+            }
+            to = to.after(Duration::from_secs(1));
+            went = self.hand(to, || {});
+        }
+        match (went, self.tasks()) {
+            (Err(what), _) => Some(what),
+            (Ok(()), 0) => None,
+            (Ok(()), many) => Some(format!("left {many} tasks behind")),
+        }
+    }
+
+    fn tasks(&self) -> usize {
         self.runtime
             .as_ref()
             .map_or(0, |runtime| runtime.metrics().num_alive_tasks())

@@ -32,7 +32,11 @@ pub(super) fn snapshot(kind: LockKind, object: &Value) -> Snapshot {
 /// What observers of a Lease wait by: whether two states say the same.
 pub(super) fn says(kind: LockKind, object: &Value) -> Value {
     match kind {
-        LockKind::Lease => json!([object["metadata"]["uid"], object["spec"], annotation(object, WRITE)]),
+        LockKind::Lease => json!([
+            object["metadata"]["uid"],
+            object["spec"],
+            annotation(object, WRITE)
+        ]),
         _ => object.clone(),
     }
 }
@@ -64,7 +68,9 @@ fn lease(object: &Value) -> Snapshot {
         .or_else(|| spec["leaseDurationSeconds"].as_u64())
         .unwrap_or(0);
     let protects: Nanos = seconds.saturating_mul(SECOND);
-    let holder = spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    let holder = spec["holderIdentity"]
+        .as_str()
+        .filter(|holder| !holder.is_empty());
     let released = holder.is_none()
         && mark
             .as_ref()
@@ -119,8 +125,14 @@ fn foreign(object: &Value, is_lease: bool) -> Option<Arc<str>> {
             .collect()
     };
     for (name, fields) in [
-        ("annotations", without(&metadata["annotations"], &[WRITE, OWNER])),
-        ("spec", without(&object["spec"], if is_lease { &OURS } else { &[] })),
+        (
+            "annotations",
+            without(&metadata["annotations"], &[WRITE, OWNER]),
+        ),
+        (
+            "spec",
+            without(&object["spec"], if is_lease { &OURS } else { &[] }),
+        ),
         ("data", without(&object["data"], &[])),
     ] {
         if !fields.is_empty() {

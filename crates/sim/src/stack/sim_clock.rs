@@ -97,7 +97,8 @@ impl SimClock {
 
     /// From now on it shows `reading` to everybody: the runtime is about to end.
     pub(super) fn pretend(&self, reading: Instant) {
-        self.pretended.store(reading.as_nanos().max(1), Ordering::Relaxed);
+        self.pretended
+            .store(reading.as_nanos().max(1), Ordering::Relaxed);
     }
 
     /// The process stops for so long, at the `readings`-th reading of its clock from now on.
@@ -151,9 +152,7 @@ impl SimClock {
         let (base, now) = (self.base(), reading.as_nanos());
         let mut timers = lock(&self.timers);
         // Those without an owner are over when they are past.
-        timers
-            .due
-            .retain(|(id, due)| *id != 0 || base + *due > now);
+        timers.due.retain(|(id, due)| *id != 0 || base + *due > now);
         let next = timers.due.iter().map(|(_, due)| *due).min()?;
         Some(Instant::from_nanos((base + next).max(now)))
     }
@@ -237,7 +236,9 @@ struct Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        lock(&self.clock.timers).due.retain(|(id, _)| *id != self.id);
+        lock(&self.clock.timers)
+            .due
+            .retain(|(id, _)| *id != self.id);
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct World<'a> {
     over: bool,
     peaceful: bool,
     settled: bool,
+    /// The sink wants no more.
+    stopped: bool,
 }
 
 /// A machine with the Pod of one candidate.
@@ -135,6 +137,7 @@ impl<'a> World<'a> {
             over: false,
             peaceful: false,
             settled: false,
+            stopped: false,
         };
         for seat in &plan.seats {
             world.at(seat.starts, Due::Start(seat.number));
@@ -515,7 +518,11 @@ impl<'a> World<'a> {
         for (before, state) in writes {
             let snapshot = |state: &State| record::snapshot(kind, &state.object);
             let after = (!state.gone).then(|| snapshot(&state));
-            let since = if before.is_some() { self.since } else { self.now };
+            let since = if before.is_some() {
+                self.since
+            } else {
+                self.now
+            };
             let warrant = match (by, &before, &after) {
                 (Author::Process(id), Some(before), None) => self.warrant(id, &before.object),
                 _ => None,
@@ -570,6 +577,7 @@ impl<'a> World<'a> {
         }
         if !(self.sink)(self.now, &what) {
             self.over = true;
+            self.stopped = true;
         }
     }
 
@@ -582,11 +590,16 @@ impl<'a> World<'a> {
     }
 
     /// What comes of the present beliefs, and of `holder`'s, is not covered.
-    pub(super) fn excuse(&mut self, kind: FaultKind, strangers_only: bool, holder: Option<ProcessId>) {
+    pub(super) fn excuse(
+        &mut self,
+        kind: FaultKind,
+        strangers_only: bool,
+        holder: Option<ProcessId>,
+    ) {
         let mut excused = self.believers();
-        excused.extend(holder.filter(|holder| {
-            self.process(*holder).is_some() && !excused.contains(holder)
-        }));
+        excused.extend(
+            holder.filter(|holder| self.process(*holder).is_some() && !excused.contains(holder)),
+        );
         for process in excused {
             self.tell(Happening::Excused {
                 process,
@@ -645,8 +658,7 @@ impl<'a> World<'a> {
 
     /// A process that is left alone ends all its tasks.
     fn look_for_leftovers(&mut self) {
-        if self.over && !self.settled {
-            // It was ended from outside.
+        if self.stopped {
             return;
         }
         let mut broken = Vec::new();

@@ -1,0 +1,52 @@
+//! Stack depth: the real library, with its driver, its calls and kube's client, over the embedded
+//! API server. Each process has a tokio runtime whose time is moved by hand; requests, answers and
+//! watch events go through one queue in true time.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `world.rs` | the queue, and what becomes of each thing in it |
+//! | `process.rs` | one process: its runtime, and how it is let run |
+//! | `sim_clock.rs` | the clock that its library reads |
+//! | `inside.rs` | what comes out of it: requests, belief, status |
+//! | `net.rs` | the network as it sees it |
+//! | `work.rs` | the program around the library |
+//! | `traffic.rs` | requests, answers and watches on their way |
+//! | `api.rs`, `record.rs` | the server, and the lock as the checkers see it |
+//! | `cluster.rs` | Pods, and the garbage collector |
+//! | `strikes.rs`, `people.rs` | faults of processes and machines; people who meddle |
+
+mod api;
+mod cluster;
+mod inside;
+mod net;
+mod people;
+mod process;
+mod record;
+mod sim_clock;
+mod strikes;
+mod traffic;
+mod work;
+mod world;
+
+use crate::{clock::Nanos, core_depth::Sink, plan::Plan, trace::Happening};
+
+/// Play a plan from its beginning to its end, and say when that was.
+pub fn play(plan: &Plan, sink: Sink<'_>) -> Nanos {
+    match world::World::new(plan, sink) {
+        Ok(world) => world.run(),
+        Err(error) => {
+            cannot_begin(sink, &error);
+            0
+        }
+    }
+}
+
+fn cannot_begin(sink: Sink<'_>, error: &std::io::Error) {
+    sink(
+        0,
+        &Happening::Broken {
+            process: None,
+            what: format!("no runtime can be made: {error}"),
+        },
+    );
+}

@@ -1,0 +1,177 @@
+//! People who meddle with the lock: every kind of edit that was ever seen on a cluster.
+
+use http::Method;
+use serde_json::Value;
+
+use crate::{
+    fault::{Fault, FaultKind},
+    rng::Rng,
+};
+
+use super::{record, world::World};
+
+impl World<'_> {
+    pub(super) fn meddle(&mut self, fault: &Fault) -> bool {
+        match (fault.kind, self.plan.lock.is_for_life()) {
+            (FaultKind::PeopleDelete, false) => self.lease_deleted(fault),
+            (FaultKind::PeopleEdit, false) => self.lease_edited(fault),
+            (FaultKind::PeopleEmpty, false) => self.lease_emptied(fault),
+            (FaultKind::PeopleReown, false) => self.lease_reowned(fault),
+            (FaultKind::PeopleRecreate, false) => self.lease_recreated(fault),
+            _ => false,
+        }
+    }
+
+    fn mixed(&self) -> bool {
+        let seats = &self.plan.seats;
+        seats.iter().any(|seat| seat.timing != seats[0].timing)
+    }
+
+    fn lease_deleted(&mut self, fault: &Fault) -> bool {
+        let holder = self.holder();
+        let path = self.api.path();
+        if !self.by_hand(&Method::DELETE, &path, &Value::Null) {
+            return false;
+        }
+        // Whoever knew the Lease waits; a stranger creates it at once, unless it is strict.
+        // Durations that differ make strangers of the strict, too.
+        if !self.plan.strict || self.mixed() {
+            self.excuse(fault.kind, true, holder);
+        }
+        true
+    }
+
+    fn lease_edited(&mut self, fault: &Fault) -> bool {
+        let mut rng = Rng::new(fault.salt, 40);
+        if rng.chance(150) {
+            let label = format!("l{}", rng.below(1000));
+            return self.edit(|lease| lease["metadata"]["labels"]["person"] = label.into());
+        }
+        let choice = rng.below(7);
+        let held = self.api.lock().is_some_and(|lock| {
+            record::snapshot(self.plan.lock, &lock.object)
+                .nonce
+                .is_some()
+        });
+        let salt = rng.next_u64();
+        let holder = self.holder();
+        let done = self.edit(|lease| {
+            let spec = &mut lease["spec"];
+            match choice {
+                0 | 1 if held => spec["leaseDurationSeconds"] = i32::MAX.into(),
+                2 => spec["leaseDurationSeconds"] = 1.into(),
+                3 => spec["renewTime"] = "2096-10-02T07:06:40.000000Z".into(),
+                4 => {
+                    let counts = [i32::MAX, 0, 77];
+                    let count = counts[usize::try_from(salt % 3).unwrap_or(0)];
+                    spec["leaseTransitions"] = count.into();
+                }
+                5 => spec["acquireTime"] = Value::Null,
+                6 if salt % 2 == 0 => {
+                    lease["metadata"]["annotations"]["person"] = format!("a{}", salt % 1000).into();
+                }
+                _ => {
+                    spec["strategy"] = "OldestEmulationVersion".into();
+                    spec["preferredHolder"] = format!("s{}", salt % 1000).into();
+                }
+            }
+        });
+        if done && self.mixed() {
+            // A shorter duration, put there by hand, before a candidate with a shorter one.
+            self.excuse(fault.kind, true, holder);
+        }
+        done
+    }
+
+    fn lease_emptied(&mut self, fault: &Fault) -> bool {
+        let holder = self.holder();
+        let choice = Rng::new(fault.salt, 41).below(3);
+        let done = self.edit(|lease| match choice {
+            // As client-go's release does it.
+            0 => {
+                lease["spec"]["holderIdentity"] = "".into();
+                lease["spec"]["leaseDurationSeconds"] = 1.into();
+            }
+            1 => lease["spec"]["holderIdentity"] = Value::Null,
+            _ => {
+                for name in [
+                    "holderIdentity",
+                    "leaseDurationSeconds",
+                    "acquireTime",
+                    "renewTime",
+                    "leaseTransitions",
+                ] {
+                    lease["spec"][name] = Value::Null;
+                }
+            }
+        });
+        if done && (!self.plan.strict || self.mixed()) {
+            self.excuse(fault.kind, true, holder);
+        }
+        done
+    }
+
+    fn lease_reowned(&mut self, fault: &Fault) -> bool {
+        let mut rng = Rng::new(fault.salt, 42);
+        let holder = self.holder();
+        if rng.chance(500) {
+            let name = format!("somebody-{}", rng.below(3));
+            return self.edit(|lease| lease["spec"]["holderIdentity"] = name.into());
+        }
+        // A saved copy is put back over what is there.
+        let Some(copy) = self.copy(rng.next_u64()) else {
+            return false;
+        };
+        let done = self.edit(|lease| {
+            lease["spec"] = copy["spec"].clone();
+            lease["metadata"]["annotations"] = copy["metadata"]["annotations"].clone();
+        });
+        if done {
+            self.excuse(fault.kind, false, holder);
+        }
+        done
+    }
+
+    fn lease_recreated(&mut self, fault: &Fault) -> bool {
+        let mut rng = Rng::new(fault.salt, 43);
+        let holder = self.holder();
+        let old = rng.chance(500);
+        let copy = if old {
+            self.copy(rng.next_u64())
+        } else {
+            self.api.lock().map(|lock| (*lock.object).clone())
+        };
+        let Some(mut copy) = copy else {
+            return false;
+        };
+        let (path, collection) = (self.api.path(), self.api.collection());
+        if !self.by_hand(&Method::DELETE, &path, &Value::Null) {
+            return false;
+        }
+        for name in ["uid", "resourceVersion", "creationTimestamp"] {
+            copy["metadata"][name] = Value::Null;
+        }
+        self.by_hand(&Method::POST, &collection, &copy);
+        self.excuse(fault.kind, !old, holder);
+        true
+    }
+
+    /// A record that was there before, for those who keep copies.
+    fn copy(&self, choice: u64) -> Option<Value> {
+        let states: Vec<_> = self.api.history.iter().rev().take(60).collect();
+        let states: Vec<_> = states.into_iter().filter(|state| !state.gone).collect();
+        let index = usize::try_from(choice).ok()?.checked_rem(states.len())?;
+        Some((*states[index].object).clone())
+    }
+
+    /// Somebody edits the lock as it is. Whether that changed it.
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut Value)) -> bool {
+        let Some(lock) = self.api.lock() else {
+            return false;
+        };
+        let mut object = (*lock.object).clone();
+        change(&mut object);
+        let path = self.api.path();
+        self.by_hand(&Method::PUT, &path, &object)
+    }
+}
