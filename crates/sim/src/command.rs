@@ -14,7 +14,7 @@ use clap::Parser;
 use crate::{
     clock::SECOND,
     fault::FaultKind,
-    plan::{Draw, FAULTS_END, LockKind, Plan},
+    plan::{Draw, LockKind, Plan},
     run::{Depth, Report, run},
 };
 
@@ -55,6 +55,9 @@ struct Arguments {
     /// Do not look for the smallest run that still shows a violation.
     #[arg(long)]
     no_minimise: bool,
+    /// Let the whole fleet follow client-go's rules, for comparison; pair it with --blind.
+    #[arg(long)]
+    client_go: bool,
     /// Print the names of all kinds of faults.
     #[arg(long)]
     list_faults: bool,
@@ -84,7 +87,8 @@ pub fn main() -> ExitCode {
         lock: arguments.lock,
         only: arguments.faults.iter().copied().collect(),
         without: arguments.without.iter().copied().collect(),
-        faults_end: FAULTS_END,
+        client_go: arguments.client_go,
+        ..Draw::default()
     };
     if let Some(seed) = arguments.replay {
         let plan = Plan::draw(seed, &draw);

@@ -45,6 +45,20 @@ pub struct Draw {
     pub without: BTreeSet<FaultKind>,
     /// How long there are faults.
     pub faults_end: Nanos,
+    /// The whole fleet follows client-go's rules, for comparison.
+    pub client_go: bool,
+}
+
+impl Default for Draw {
+    fn default() -> Self {
+        Self {
+            lock: None,
+            only: BTreeSet::new(),
+            without: BTreeSet::new(),
+            faults_end: FAULTS_END,
+            client_go: false,
+        }
+    }
 }
 
 /// A whole run, before it happens.
@@ -64,6 +78,8 @@ pub struct Plan {
     pub faults_end: Nanos,
     /// The longest time that a message takes in peace.
     pub latency: Nanos,
+    /// The whole fleet follows client-go's rules, and is judged as if it were ours.
+    pub client_go: bool,
 }
 
 /// Where a candidate sits: its Pod, its machine, its settings.
@@ -114,11 +130,23 @@ impl Plan {
             rates: has(FaultKind::ClockRates) && rng.chance(700),
             mixed: has(FaultKind::MixedTimings) && rng.chance(250),
             foreign: has(FaultKind::ForeignHolder) && rng.chance(80),
+            all_foreign: draw.client_go,
             fixed: rng.chance(120),
         };
         let strict = lock == LockKind::Lease && rng.chance(500);
-        let seats = fleet.seats(seed);
-        let latency = [5, 20, 20, 60][rng.index(4)] * MILLI;
+        let mut seats = fleet.seats(seed);
+        let mut latency = [5, 20, 20, 60][rng.index(4)] * MILLI;
+        // One run in twelve is at the edge that L3 leaves: H at its bound, clocks that differ most,
+        // a quick network, and leaders that are cut off.
+        let edge = lock == LockKind::Lease && fleet.rates && rng.below(12) == 0;
+        if edge {
+            latency = MILLI;
+            for seat in &mut seats {
+                seat.rate = if seat.rate < 1_000_000 { SLOWEST } else { FASTEST };
+                seat.timing = SeatTiming::Short;
+                seat.foreign = false;
+            }
+        }
         // Swarms: each seed knows some kinds, so that no kind always hides behind the others.
         let share = [250, 500, 500, 1000][rng.index(4)];
         let kinds: Vec<FaultKind> = FaultKind::ALL
@@ -126,7 +154,11 @@ impl Plan {
             .copied()
             .filter(|kind| !kind.is_setting() && kind.concerns(lock))
             .filter(|kind| {
-                let known = Rng::new(seed, 100 + *kind as u64).chance(share);
+                let known = if edge {
+                    EDGE.contains(kind)
+                } else {
+                    Rng::new(seed, 100 + *kind as u64).chance(share)
+                };
                 (known || !draw.only.is_empty()) && has(*kind)
             })
             .collect();
@@ -146,6 +178,7 @@ impl Plan {
             faults,
             faults_end: draw.faults_end,
             latency,
+            client_go: draw.client_go,
         }
     }
 
@@ -204,10 +237,24 @@ impl SeatTiming {
     }
 }
 
+/// What cuts leaders off while others see their last write at once.
+const EDGE: [FaultKind; 9] = [
+    FaultKind::ClockDrift,
+    FaultKind::Freeze,
+    FaultKind::FreezeBeforeSend,
+    FaultKind::Crash,
+    FaultKind::Delays,
+    FaultKind::RequestsLost,
+    FaultKind::RepliesLost,
+    FaultKind::PartitionOut,
+    FaultKind::PartitionIn,
+];
+
 struct Fleet {
     rates: bool,
     mixed: bool,
     foreign: bool,
+    all_foreign: bool,
     fixed: bool,
 }
 
@@ -241,7 +288,7 @@ impl Fleet {
                     rate: if self.rates { rate } else { 1_000_000 },
                     wall_off,
                     fixed_identity: self.fixed,
-                    foreign: self.foreign && number == SEATS - 1,
+                    foreign: self.all_foreign || self.foreign && number == SEATS - 1,
                 }
             })
             .collect()

@@ -68,7 +68,7 @@ impl Model for LeaseModel {
             process: newcomer.process,
             seat: newcomer.seat,
             identity: candidate.identity(),
-            ours: candidate.is_ours(),
+            ours: candidate.is_ours() || newcomer.plan.client_go,
             grace: candidate.grace(),
         });
         candidate
