@@ -7,6 +7,7 @@
 //! | [`clock`] | clocks with rates of their own, as functions of true time |
 //! | [`trace`], [`ledger`], [`invariants`] | what happened, what is known of it, what must hold |
 //! | [`core_depth`] | the pure protocol, in a world without any I/O |
+//! | `stack` | the whole library over the embedded API server |
 
 pub mod clock;
 pub mod command;
@@ -17,4 +18,8 @@ pub mod ledger;
 pub mod plan;
 pub mod rng;
 pub mod run;
+pub mod slack;
+#[cfg(feature = "stack")]
+pub mod stack;
 pub mod trace;
+pub mod worst;
