@@ -7,6 +7,7 @@ mod choices;
 mod lease;
 mod stage;
 mod strange;
+mod watch;
 mod world;
 
 /// One way in from outside.
@@ -20,13 +21,16 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 1] = [Target {
-    name: "lease",
-    longest: 512,
-    run: lease::run,
-}];
+pub const TARGETS: [Target; 2] = [
+    Target::new("lease", 512, lease::run),
+    Target::new("watch", 256, watch::run),
+];
 
 impl Target {
+    const fn new(name: &'static str, longest: usize, run: fn(&[u8])) -> Self {
+        Self { name, longest, run }
+    }
+
     /// The target of this name.
     pub fn named(name: &str) -> Option<Self> {
         TARGETS.into_iter().find(|target| target.name == name)

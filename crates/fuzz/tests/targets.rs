@@ -6,7 +6,8 @@ use std::path::Path;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tenure_fuzz::{TARGETS, Target};
 
-fn random(target: &Target, inputs: u64) {
+fn random(name: &str, inputs: u64) {
+    let target = &Target::named(name).expect("a target of this name");
     for seed in 0..inputs {
         let mut rng = SmallRng::seed_from_u64(seed);
         // Short inputs leave more of the story to the quiet end.
@@ -39,5 +40,10 @@ fn the_corpus_holds() {
 
 #[test]
 fn lease() {
-    random(&TARGETS[0], 400);
+    random("lease", 400);
+}
+
+#[test]
+fn watch() {
+    random("watch", 400);
 }

@@ -209,7 +209,8 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-fn shorten(text: &str) -> String {
+/// For people: in one line, and not too long.
+pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 400;
     let mut short: String = text
         .chars()

@@ -74,23 +74,25 @@ impl<P: Play> Stage<P> {
     /// Make the call happen. `None` is no answer at all.
     pub(super) fn carry_out(&mut self, asked: &Asked, way: &Way) -> Option<Answer> {
         let choices = self.choices.clone();
+        // What was still on its way when the server became honest is answered honestly.
+        let turn = if self.quiet { Turn::Straight } else { way.turn };
         if !asked.path.starts_with(self.play.collection()) {
-            return match way.turn {
+            return match turn {
                 Turn::AnswerLost | Turn::CallLost => nothing_useful(&choices),
                 _ => self.play.aside(&choices, asked, self.quiet),
             };
         }
         if asked.is_watch() {
-            return self.watch(way);
+            return self.watch(turn);
         }
-        match way.turn {
+        match turn {
             Turn::StrangerFirst => self.strangers_turn(),
             Turn::CallLost => return nothing_useful(&choices),
             Turn::Refused => return Some(refusal(&choices)),
             _ => {}
         }
         let (status, body) = self.act(asked);
-        match way.turn {
+        match turn {
             Turn::AnswerLost => return nothing_useful(&choices),
             Turn::StrangerAfter => self.strangers_turn(),
             _ => {}
@@ -98,7 +100,7 @@ impl<P: Play> Stage<P> {
         let Ok(object) = body else {
             return Some(world::answer(status, body.unwrap_or_else(|status| status)));
         };
-        let shown = match way.turn {
+        let shown = match turn {
             Turn::Lie => {
                 let mut lie: Value = serde_json::from_str(&object).unwrap_or_default();
                 strange::mangle(&choices, &mut lie, self.play.places());
@@ -175,8 +177,8 @@ impl<P: Play> Stage<P> {
             .unwrap_or_default()
     }
 
-    fn watch(&mut self, way: &Way) -> Option<Answer> {
-        match way.turn {
+    fn watch(&mut self, turn: Turn) -> Option<Answer> {
+        match turn {
             Turn::CallLost => return None,
             Turn::Refused => return Some(refusal(&self.choices)),
             Turn::Lie => return Some(world::answer(200, "{\"type\":\"ADD")),

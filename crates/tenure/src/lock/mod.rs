@@ -1,6 +1,7 @@
 //! A core request as a Kubernetes call, and back. Nothing is decided here.
 
 pub(crate) mod always;
+mod events;
 pub(crate) mod lease;
 pub(crate) mod lease_json;
 pub(crate) mod life;

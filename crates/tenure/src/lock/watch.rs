@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream::BoxStream};
-use kube::{Client, core::WatchEvent};
-use serde_json::Value;
+use kube::Client;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::Watched;
-use crate::call::with_causes;
+use super::{
+    Watched,
+    events::{End, Events, Shown},
+};
+use crate::call::get_path;
 
 /// How long the server keeps one watch open.
 const SERVER_SIDE: Duration = Duration::from_secs(290);
@@ -57,8 +59,10 @@ async fn keep_watching(
     let mut pause = FIRST_PAUSE;
     loop {
         let end = watch_once(&client, &collection, &name, &to, &mut pause).await;
-        let forbidden = matches!(&end, Err(kube::Error::Api(status)) if status.code == 403);
-        let error = end.err().map(|error| with_causes(&error));
+        let (error, forbidden) = match end {
+            Ok(()) => (None, false),
+            Err(end) => (Some(end.error), end.forbidden),
+        };
         let rest = match (&error, forbidden) {
             (_, true) => FORBIDDEN_PAUSE,
             (Some(_), false) => pause,
@@ -78,7 +82,7 @@ async fn watch_once(
     name: &str,
     to: &mpsc::Sender<Watched>,
     pause: &mut Duration,
-) -> Result<(), kube::Error> {
+) -> Result<(), End> {
     // Without a resourceVersion: the present state first, then what follows. With one object
     // there is nothing to resume.
     let query = format!(
@@ -86,16 +90,14 @@ async fn watch_once(
          &allowWatchBookmarks=false",
         SERVER_SIDE.as_secs()
     );
-    let request = http::Request::get(query)
-        .body(Vec::new())
-        .map_err(kube::Error::HttpError)?;
-    let opening = timeout(OPENING, client.request_events::<Value>(request)).await;
-    let Ok(opened) = opening else {
-        return Err(kube::Error::Service(
-            "opening the watch took too long".into(),
-        ));
+    let opening = Events::open(client, get_path(&query), name);
+    let Ok(opened) = timeout(OPENING, opening).await else {
+        return Err(End {
+            error: "opening the watch took too long".to_owned(),
+            forbidden: false,
+        });
     };
-    let mut stream = std::pin::pin!(opened?);
+    let mut events = opened?;
     if to.send(Watched::Opened).await.is_err() {
         return Ok(());
     }
@@ -106,18 +108,12 @@ async fn watch_once(
         let event = tokio::select! {
             biased;
             () = &mut over => return Ok(()),
-            event = stream.next() => event,
+            event = events.next() => event,
         };
-        let watched = match event {
+        let watched = match event? {
             None => return Ok(()),
-            Some(Err(error)) => return Err(error),
-            Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                Watched::Seen(object)
-            }
-            Some(Ok(WatchEvent::Deleted(object))) => Watched::Gone(object),
-            // A bookmark has no name and no holder: it is no free lock.
-            Some(Ok(WatchEvent::Bookmark(_))) => continue,
-            Some(Ok(WatchEvent::Error(status))) => return Err(kube::Error::Api(status)),
+            Some(Shown::Seen(object)) => Watched::Seen(object),
+            Some(Shown::Gone(object)) => Watched::Gone(object),
         };
         if to.send(watched).await.is_err() {
             return Ok(());
