@@ -298,3 +298,91 @@ fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::demo::{
+        board::{Board, Moment},
+        marks::{Mark, Writer},
+        plan::Lock,
+        script::Story,
+    };
+
+    const MS: u64 = 1_000_000;
+    const BEGIN: u64 = 7_000 * MS;
+
+    fn marks(file: &Path, term: u32, from: u64, to: u64) {
+        let mut writer = Writer::open(file).unwrap();
+        for at in (from..=to).step_by(20) {
+            let at = BEGIN + at * MS;
+            writer
+                .write(Mark {
+                    before: at,
+                    after: at + 500,
+                    valid_until: at + 2_000 * MS,
+                    term,
+                    leading: true,
+                })
+                .unwrap();
+        }
+    }
+
+    /// Two candidates: the first is killed and started again, the second hands over to it.
+    /// `early` is how long the second began before the first had ended.
+    fn demo(directory: &Path, early: u64) -> (Summary, Board) {
+        let names = ["candidate-1".to_owned(), "candidate-2 <&>".to_owned()];
+        let board = Board::new("Lease demo".into(), BEGIN, 20_000 * MS, &names);
+        let file = |number: u64| directory.join(number.to_string());
+        for (number, lane) in [(0, 0), (1, 1), (2, 0)] {
+            board.add_process(lane, &file(number)).unwrap();
+        }
+        marks(&file(0), 1, 100, 2_100);
+        marks(&file(1), 1, 6_100 - early, 8_000);
+        marks(&file(2), 1, 8_020, 10_000);
+        let mut state = board.read();
+        for (at, lane, what) in [
+            (2_120, 0, What::Killed),
+            (6_100, 0, What::StartedAgain),
+            (7_990, 1, What::AskedToStepDown),
+            (8_001, 1, What::SteppedDown),
+        ] {
+            let at = BEGIN + at * MS;
+            state.moments.push(Moment { at, lane, what });
+        }
+        state.catch_up().unwrap();
+        let story = Story {
+            killed: Some((0, BEGIN + 2_120 * MS)),
+            asked: Some((1, BEGIN + 7_990 * MS)),
+        };
+        let summary = Summary::new(Lock::Lease { short: true }, &state, story);
+        drop(state);
+        (summary, board)
+    }
+
+    #[test]
+    fn the_picture_is_the_one_that_people_know() {
+        let directory = tempfile::tempdir().unwrap();
+        let (summary, board) = demo(directory.path(), 0);
+        let drawn = picture(&summary, &board.read());
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo/testdata/picture.svg");
+        if std::env::var_os("TENURE_BLESS").is_some() {
+            std::fs::write(&golden, &drawn).unwrap();
+        }
+        assert_eq!(drawn, std::fs::read_to_string(golden).unwrap());
+    }
+
+    #[test]
+    fn two_leaders_at_once_are_to_be_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let (summary, board) = demo(directory.path(), 4_500);
+        let drawn = picture(&summary, &board.read());
+        assert!(drawn.contains("TWO LEADERS AT ONCE"), "{drawn}");
+        assert!(
+            drawn.contains("<title>two leaders at once</title>"),
+            "{drawn}"
+        );
+    }
+}
