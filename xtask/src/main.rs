@@ -8,6 +8,7 @@ mod deny;
 mod digest;
 mod fuzz;
 mod go;
+mod mutants;
 mod places;
 mod process;
 mod report;
@@ -55,6 +56,8 @@ enum Word {
     },
     /// Give what comes from outside to everything that takes it (docs/fuzzing.md)
     Fuzz(fuzz::FuzzArgs),
+    /// Whether the simulation finds every seeded bug of crates/sim/mutants (docs/mutants.md)
+    Mutants(mutants::MutantsArgs),
     /// Build the control plane for tests if its sources are new, and print the program's path
     ControlPlane,
 }
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         }
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
+        Word::Mutants(args) => mutants::ask(&mut report, &places, &args),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
                 println!("{}", program.display());
@@ -117,6 +121,10 @@ mod tests {
             "deny --install",
             "fuzz",
             "fuzz lease --minutes 10",
+            "mutants",
+            "mutants --list",
+            "mutants wall-clock-expiry --seeds 10 --jobs 1 --faults-needed",
+            "mutants --sample 5 --of 7",
             "control-plane",
         ] {
             assert!(parse(word).is_ok(), "{word}");
