@@ -214,6 +214,18 @@ impl FaultKind {
         )
     }
 
+    /// Whether it is people who do it, to the lock itself.
+    pub fn is_by_people(self) -> bool {
+        matches!(
+            self,
+            Self::PeopleDelete
+                | Self::PeopleEdit
+                | Self::PeopleEmpty
+                | Self::PeopleReown
+                | Self::PeopleRecreate
+        )
+    }
+
     /// Whether it means anything for this kind of lock.
     pub fn concerns(self, lock: LockKind) -> bool {
         match self {

@@ -80,6 +80,21 @@ pub struct Plan {
     pub latency: Nanos,
     /// The whole fleet follows client-go's rules, and is judged as if it were ours.
     pub client_go: bool,
+    /// What stands there before anybody starts.
+    pub left_behind: LeftBehind,
+}
+
+/// A Lease that somebody left before the run began (L20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftBehind {
+    /// There is no lock.
+    Nothing,
+    /// `spec: {}`.
+    EmptySpec,
+    /// A holder that is long gone, as client-go writes it, in its last term but none.
+    DeadStranger,
+    /// What client-go's release leaves.
+    ReleasedByStranger,
 }
 
 /// Where a candidate sits: its Pod, its machine, its settings.
@@ -142,7 +157,11 @@ impl Plan {
         if edge {
             latency = MILLI;
             for seat in &mut seats {
-                seat.rate = if seat.rate < 1_000_000 { SLOWEST } else { FASTEST };
+                seat.rate = if seat.rate < 1_000_000 {
+                    SLOWEST
+                } else {
+                    FASTEST
+                };
                 seat.timing = SeatTiming::Short;
                 seat.foreign = false;
             }
@@ -169,7 +188,22 @@ impl Plan {
             rng.between(4, 26)
         };
         let many = many * draw.faults_end / FAULTS_END;
-        let faults = faults(seed, &kinds, many, draw.faults_end);
+        // One run in sixteen has it all at the birth of the lock.
+        let early = rng.below(16) == 0;
+        let last = if early { 25 * SECOND } else { draw.faults_end };
+        let faults = faults(
+            seed,
+            &kinds,
+            many,
+            last.min(draw.faults_end),
+            draw.faults_end,
+        );
+        let left_behind = match rng.below(12) {
+            0 if lock == LockKind::Lease => LeftBehind::EmptySpec,
+            1 if lock == LockKind::Lease => LeftBehind::DeadStranger,
+            2 if lock == LockKind::Lease => LeftBehind::ReleasedByStranger,
+            _ => LeftBehind::Nothing,
+        };
         Self {
             seed,
             lock,
@@ -179,6 +213,7 @@ impl Plan {
             faults_end: draw.faults_end,
             latency,
             client_go: draw.client_go,
+            left_behind,
         }
     }
 
@@ -295,13 +330,13 @@ impl Fleet {
     }
 }
 
-fn faults(seed: u64, kinds: &[FaultKind], many: u64, end: Nanos) -> Vec<Fault> {
+fn faults(seed: u64, kinds: &[FaultKind], many: u64, last: Nanos, end: Nanos) -> Vec<Fault> {
     let mut rng = Rng::new(seed, 1);
     let whole: u64 = kinds.iter().map(|kind| kind.weight()).sum();
     let mut faults: Vec<Fault> = (0..u32::try_from(many).unwrap_or(0))
         .filter_map(|id| {
             let mut place = rng.below(whole);
-            let (at, salt) = (rng.between(SECOND, end - SECOND), rng.next_u64());
+            let (at, salt) = (rng.between(MILLI, last - SECOND), rng.next_u64());
             let kind = kinds.iter().copied().find(|kind| {
                 let found = place < kind.weight();
                 place = place.saturating_sub(kind.weight());

@@ -17,6 +17,8 @@ pub(super) struct History {
     working: Vec<ProcessId>,
     /// Once history was taken back, one resourceVersion may name two states.
     restored: bool,
+    /// The object that each process has acquired last.
+    acquired: Vec<(ProcessId, Arc<str>)>,
 }
 
 impl Invariant for History {
@@ -56,7 +58,7 @@ impl Invariant for History {
 
 impl History {
     fn judge(
-        &self,
+        &mut self,
         at: Nanos,
         write: &Write,
         id: ProcessId,
@@ -75,6 +77,10 @@ impl History {
             return Err("gave up the lock while its work still ran (L10)".into());
         }
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
+            if let Some(after) = &write.after {
+                self.acquired.retain(|(other, _)| *other != id);
+                self.acquired.push((id, after.uid.clone()));
+            }
             return Ok(());
         };
         if self.restored {
@@ -100,9 +106,17 @@ impl History {
             // The acquiring write alone says that it was acquired when it was renewed (L18).
             (_, Some(_)) if after.acquired == after.renewed => {
                 acquires(before, after)?;
+                self.acquired.retain(|(other, _)| *other != id);
+                self.acquired.push((id, after.uid.clone()));
                 waited(at, write, before, after, process)
             }
-            (true, Some(_)) => renews(before, after),
+            (true, Some(_)) => {
+                let other = |(who, uid): &(ProcessId, Arc<str>)| *who == id && *uid != before.uid;
+                if self.acquired.iter().any(other) {
+                    return Err("renewed another object than the one it acquired (L9)".into());
+                }
+                renews(before, after)
+            }
             (false, Some(_)) => Err("renewed a Lease that is not its own".into()),
             (true, None) if before.nonce == after.nonce => releases(before, after),
             (_, None) => Err("released a Lease that is not its own (L11)".into()),

@@ -9,6 +9,8 @@
 //! | `no-cause` | nobody loses leadership without a fault |
 //! | `requests` | nobody asks the server too often |
 //! | `truth` | status, notices and the time that work is given are as promised |
+//! | `reasons` | a loss is told with a reason that is true |
+//! | `prompt` | whoever has lost the lock knows it soon |
 //! | `health` | nothing panics, hangs, or is left behind |
 //! | `deletions` | a lock for life is only ever deleted by a rule |
 
@@ -19,6 +21,8 @@ mod health;
 mod history;
 mod liveness;
 mod no_cause;
+mod prompt;
+mod reasons;
 mod requests;
 mod truth;
 
@@ -82,6 +86,8 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(no_cause::NoCause),
         Box::new(requests::Requests::default()),
         Box::new(truth::Truth::default()),
+        Box::new(reasons::Reasons::default()),
+        Box::new(prompt::Prompt::default()),
         Box::new(health::Health),
         Box::new(deletions::Deletions),
     ]

@@ -46,7 +46,7 @@ impl Model for LeaseModel {
             .iter()
             .map(|seat| seat.timing.lease().call_limit());
         Self {
-            server: Server::default(),
+            server: Server::holding(plan.left_behind),
             identities: Vec::new(),
             nonces: Vec::new(),
             strict: plan.strict,

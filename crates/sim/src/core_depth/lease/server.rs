@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tenure_core::{
-    ResourceVersion, Sight, Version,
+    MicroTime, ResourceVersion, Sight, Version,
     lease::{Observed, Spec, WriteMark},
 };
 
 use crate::{
     clock::{Nanos, SECOND},
+    plan::LeftBehind,
     trace::Snapshot,
 };
 
@@ -29,6 +30,32 @@ pub(super) struct Stored {
 }
 
 impl Server {
+    /// A server with what was left there.
+    pub(super) fn holding(left: LeftBehind) -> Self {
+        let mut server = Self::default();
+        let long_ago = Some(MicroTime::from_micros(1_700_000_000_000_000));
+        let stranger = Spec {
+            holder: Some("stranger".into()),
+            duration_seconds: Some(15),
+            acquire_time: long_ago,
+            renew_time: long_ago,
+            transitions: Some(i64::from(i32::MAX) - 1),
+            foreign: Some("{\"strategy\":\"OldestEmulationVersion\"}".into()),
+        };
+        let spec = match left {
+            LeftBehind::Nothing => return server,
+            LeftBehind::EmptySpec => Spec::default(),
+            LeftBehind::DeadStranger => stranger,
+            LeftBehind::ReleasedByStranger => Spec {
+                holder: Some("".into()),
+                duration_seconds: Some(1),
+                ..stranger
+            },
+        };
+        server.put(0, spec, None, true);
+        server
+    }
+
     pub(super) fn lease(&self) -> Option<&Stored> {
         self.lease.as_ref()
     }

@@ -1,0 +1,149 @@
+//! A loss is told with a reason that is true: what it says of the lock was so within the term.
+
+use std::sync::Arc;
+
+use tenure_core::{LossReason, Notice};
+
+use crate::{
+    clock::Nanos,
+    fault::FaultKind,
+    ledger::Ledger,
+    trace::{Author, Happening, ProcessId, Write},
+};
+
+use super::{Invariant, named, seconds};
+
+#[derive(Default)]
+pub(super) struct Reasons {
+    /// What the lock was, in the order of the server.
+    states: Vec<State>,
+    terms: Vec<Term>,
+    /// Processes that may have been told of a refusal of what was applied, or was sent twice: by L6
+    /// that is settled, and what they find there later is a riddle to them.
+    misled: Vec<ProcessId>,
+}
+
+struct State {
+    version: u64,
+    present: bool,
+    uid: Option<Arc<str>>,
+    holder: Option<Arc<str>>,
+    by: Author,
+}
+
+/// The latest term of a process.
+#[derive(Clone, Default)]
+struct Term {
+    /// Its place among the states.
+    began: usize,
+    until: Nanos,
+    on: bool,
+}
+
+impl Invariant for Reasons {
+    fn name(&self) -> &'static str {
+        "reasons"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        match what {
+            Happening::Wrote(write) => self.wrote(write),
+            Happening::Belief { process, belief } => {
+                let began = |token| self.states.partition_point(|state| state.version < token);
+                let began = belief.map(|belief| began(belief.token));
+                let term = self.of(*process);
+                if let (Some(belief), Some(began)) = (belief, began) {
+                    if !term.on {
+                        term.began = began;
+                    }
+                    // What was over stays over, however a clock is set.
+                    let until = belief.until.unwrap_or(0);
+                    if until > at {
+                        term.until = until;
+                    }
+                }
+                term.on = belief.is_some();
+            }
+            Happening::Struck {
+                kind:
+                    FaultKind::Unauthorized
+                    | FaultKind::Forbidden
+                    | FaultKind::Gone
+                    | FaultKind::UnauthorizedAfter
+                    | FaultKind::ForbiddenAfter
+                    | FaultKind::GoneAfter,
+                process: Some(process),
+                ..
+            } => self.misled.push(*process),
+            Happening::Notice {
+                process,
+                notice: Notice::Lost(reason),
+            } if ledger.process(*process).ours && !ledger.restored() => {
+                let term = self.of(*process).clone();
+                if !self.is_true(at, *process, reason, &term, ledger) {
+                    let who = named(ledger, *process);
+                    return Err(match reason {
+                        LossReason::Expired => format!(
+                            "{who} lost leadership because its time was over ({reason}), and it is \
+                             so only at {}",
+                            seconds(term.until)
+                        ),
+                        _ => format!("{who} lost leadership ({reason}), and that is not so"),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Reasons {
+    fn wrote(&mut self, write: &Write) {
+        let newest = self.states.last().map_or(0, |state| state.version);
+        let after = write.after.as_ref();
+        self.states.push(State {
+            version: after.map_or(newest + 1, |after| after.version),
+            present: after.is_some(),
+            uid: after.map(|after| Arc::clone(&after.uid)),
+            holder: after.and_then(|after| after.holder.clone()),
+            by: write.by,
+        });
+    }
+
+    fn is_true(
+        &self,
+        at: Nanos,
+        process: ProcessId,
+        reason: &LossReason,
+        term: &Term,
+        ledger: &Ledger,
+    ) -> bool {
+        let me = &ledger.process(process).identity;
+        let states = self.states.get(term.began..).unwrap_or_default();
+        let any = |is_so: &dyn Fn(&State) -> bool| states.iter().any(is_so);
+        match reason {
+            // Readings are whole nanoseconds.
+            LossReason::Expired => at + 1000 >= term.until,
+            LossReason::TakenBy(_) => any(&|state| state.holder.as_ref().is_some_and(|h| h != me)),
+            LossReason::Deleted => any(&|state| !state.present),
+            LossReason::Emptied => any(&|state| state.present && state.holder.is_none()),
+            LossReason::Replaced => {
+                let first = states.first().and_then(|state| state.uid.clone());
+                any(&|state| state.present && state.uid != first)
+            }
+            LossReason::Twin | LossReason::WentBackwards => {
+                self.misled.contains(&process) || any(&|state| state.by != Author::Process(process))
+            }
+            _ => true,
+        }
+    }
+
+    fn of(&mut self, id: ProcessId) -> &mut Term {
+        let index = id.0 as usize;
+        if self.terms.len() <= index {
+            self.terms.resize(index + 1, Term::default());
+        }
+        &mut self.terms[index]
+    }
+}
