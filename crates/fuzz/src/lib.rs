@@ -5,6 +5,7 @@
 
 mod choices;
 mod lease;
+mod life;
 mod stage;
 mod strange;
 mod watch;
@@ -21,8 +22,9 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 2] = [
+pub const TARGETS: [Target; 3] = [
     Target::new("lease", 512, lease::run),
+    Target::new("life", 512, life::run),
     Target::new("watch", 256, watch::run),
 ];
 

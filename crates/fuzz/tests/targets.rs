@@ -47,3 +47,8 @@ fn lease() {
 fn watch() {
     random("watch", 400);
 }
+
+#[test]
+fn life() {
+    random("life", 400);
+}

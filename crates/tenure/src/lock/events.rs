@@ -63,9 +63,10 @@ impl Events {
                 .await
                 .map(http_body_util::Collected::to_bytes);
             let body = body.unwrap_or_default();
-            let told = serde_json::from_slice::<Status>(&body)
-                .map(|status| status.message)
-                .unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
+            let told = match serde_json::from_slice::<Status>(&body) {
+                Ok(status) => status.message,
+                Err(_) => String::from_utf8_lossy(&body).into_owned(),
+            };
             return Err(End {
                 error: format!("{status}: {}", shorten(told.trim())),
                 forbidden: status == http::StatusCode::FORBIDDEN,
@@ -235,8 +236,10 @@ mod tests {
         let mut text = String::new();
         for kind in ["ADDED", "MODIFIED", "DELETED"] {
             text += &event(kind, "another");
-            text += &format!("{}\n", json!({"type": kind, "object": {"metadata": {}}}));
-            text += &format!("{}\n", json!({"type": kind, "object": 5}));
+            for object in [json!({"metadata": {}}), json!(5)] {
+                text += &json!({"type": kind, "object": object}).to_string();
+                text.push('\n');
+            }
         }
         text += &event("ADDED", "mine");
         assert_eq!(all(vec![text.into()]).await, ("s".to_owned(), None));

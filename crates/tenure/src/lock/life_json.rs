@@ -44,11 +44,12 @@ struct ProcessJson {
 /// What the object says. `None` only if it has no uid or resourceVersion: no server answers so.
 pub(crate) fn observed(object: &Value) -> Option<LockObject> {
     let version = version_of(object)?;
-    let owners = object
-        .pointer("/metadata/ownerReferences")
+    let references = object.pointer("/metadata/ownerReferences");
+    let owners: Vec<OwnerRef> = references
         .and_then(Value::as_array)
         .map(|owners| owners.iter().map(owner).collect())
         .unwrap_or_default();
+    let named = |owner: &OwnerRef| !owner.name.is_empty() && !owner.uid.as_str().is_empty();
     let annotation = object
         .pointer("/metadata/annotations")
         .and_then(|all| all.get(OWNER_ANNOTATION));
@@ -57,6 +58,11 @@ pub(crate) fn observed(object: &Value) -> Option<LockObject> {
         Some(format!(
             "its annotation {OWNER_ANNOTATION} cannot be understood"
         ))
+    } else if references.is_some_and(|all| !all.is_null() && !all.is_array())
+        || !owners.iter().all(named)
+    {
+        // Whoever is not named whole cannot be looked for, and so is not gone (F8).
+        Some("its owner reference cannot be understood".to_owned())
     } else {
         data_in(object)
     };
@@ -141,7 +147,7 @@ fn put(object: &mut Value, write: &LifeWrite, extras: &Extras) {
 
 fn record(text: &str) -> Option<LifeRecord> {
     let record: RecordJson = serde_json::from_str(text).ok()?;
-    if record.pod_uid.is_empty() || record.term.is_empty() {
+    if record.pod.is_empty() || record.pod_uid.is_empty() || record.term.is_empty() {
         return None;
     }
     Some(LifeRecord {
@@ -276,6 +282,24 @@ mod tests {
         ] {
             assert_eq!(observed(&stored(empty)).unwrap().foreign, None);
         }
+    }
+
+    #[test]
+    fn f11_an_owner_that_is_not_named_whole_speaks_against_a_lock() {
+        let pod = |name: Value, uid: Value| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid});
+        for owners in [
+            json!([pod("p".into(), Value::Null)]),
+            json!([pod("p".into(), "".into())]),
+            json!([pod(7.into(), "u".into())]),
+            json!([5]),
+            json!("me"),
+        ] {
+            let seen = observed(&stored(json!({"metadata": {"ownerReferences": owners}}))).unwrap();
+            assert!(seen.foreign.is_some(), "{seen:?}");
+        }
+        let nameless = json!({"pod": "", "podUid": "u", "term": "t"}).to_string();
+        let annotated = json!({"metadata": {"annotations": {OWNER_ANNOTATION: nameless}}});
+        assert!(observed(&stored(annotated)).unwrap().foreign.is_some());
     }
 
     #[test]
