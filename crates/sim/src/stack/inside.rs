@@ -79,6 +79,8 @@ struct State {
     shown_status: Option<(bool, Discriminant<Status>)>,
     knows: bool,
     sent: u64,
+    /// How often it had stopped when it was looked at last.
+    stops: u32,
 }
 
 /// A leadership that the process was given.
@@ -113,6 +115,7 @@ impl Inside {
                 shown_status: None,
                 knows: false,
                 sent: 0,
+                stops: 0,
             }),
         }
     }
@@ -256,6 +259,7 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         break;
     }
     if believed == state.shown {
+        state.stops = clock.stops();
         return;
     }
     let later = match (believed, state.shown) {
@@ -267,7 +271,10 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         process: id,
         belief: believed,
     });
-    if later && state.terms.last().is_some_and(|term| term.announced) {
+    // Where it stopped in the middle of it, nobody can say when it was renewed.
+    let stops = clock.stops();
+    let at_once = std::mem::replace(&mut state.stops, stops) == stops;
+    if later && at_once && state.terms.last().is_some_and(|term| term.announced) {
         let recovered = state
             .status
             .as_ref()

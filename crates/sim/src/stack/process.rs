@@ -208,7 +208,7 @@ impl Process {
         } else {
             WATCHFUL
         };
-        let cap = machine.truth(self.at) + cap;
+        let cap = machine.truth(self.at).saturating_add(cap);
         match self.inside.clock.next_due(self.at) {
             Some(due) => machine.truth(due).min(cap),
             None => cap,

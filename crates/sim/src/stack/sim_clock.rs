@@ -37,6 +37,8 @@ pub(super) struct SimClock {
     /// It goes on by then at the latest.
     goes_on: AtomicU64,
     stopped: Mutex<Vec<Stop>>,
+    /// How often it has stopped.
+    stops: AtomicU32,
     timers: Mutex<Timers>,
 }
 
@@ -68,6 +70,7 @@ impl SimClock {
             stops_for: AtomicU64::new(0),
             goes_on: AtomicU64::new(u64::MAX),
             stopped: Mutex::default(),
+            stops: AtomicU32::new(0),
             timers: Mutex::default(),
         }
     }
@@ -134,11 +137,17 @@ impl SimClock {
         let mut moving = Box::pin(tokio::time::advance(Duration::from_nanos(nanos)));
         let _ = moving.poll_unpin(&mut Context::from_waker(noop_waker_ref()));
         let to = self.reading();
+        self.stops.fetch_add(1, Ordering::Relaxed);
         lock(&self.stopped).push(Stop {
             from,
             to,
             before_send,
         });
+    }
+
+    /// How often the process has stopped in the middle of something.
+    pub(super) fn stops(&self) -> u32 {
+        self.stops.load(Ordering::Relaxed)
     }
 
     /// What it shows, without being asked by the library.
@@ -154,7 +163,8 @@ impl SimClock {
         // Those without an owner are over when they are past.
         timers.due.retain(|(id, due)| *id != 0 || base + *due > now);
         let next = timers.due.iter().map(|(_, due)| *due).min()?;
-        Some(Instant::from_nanos((base + next).max(now)))
+        // tokio's timers go by whole milliseconds, and fire after their time.
+        Some(Instant::from_nanos((base + next).max(now + 1_000_000)))
     }
 
     /// Something outside of this clock's sight is due after that time.

@@ -474,7 +474,7 @@ fn status(code: u16, reason: &str, about: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": format!("{reason}: {about}"), "reason": reason, "code": code,
-        "details": {"kind": "namespaces", "name": "default"},
+        "details": {"kind": "services", "name": "gateway"},
     })
 }
 

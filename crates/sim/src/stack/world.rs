@@ -527,9 +527,10 @@ impl<'a> World<'a> {
                 (Author::Process(id), Some(before), None) => self.warrant(id, &before.object),
                 _ => None,
             };
-            let same = before.as_ref().is_some_and(|before| {
-                record::says(kind, &before.object) == record::says(kind, &state.object)
-            });
+            let same = !state.gone
+                && before.as_ref().is_some_and(|before| {
+                    record::says(kind, &before.object) == record::says(kind, &state.object)
+                });
             if !same {
                 self.since = self.now;
                 if let Some(after) = &after {
