@@ -36,7 +36,7 @@ pub const ADMIN: &str = "kubernetes-admin";
 /// ```
 #[derive(Clone)]
 pub struct ApiServer {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Settings of an [`ApiServer`].

@@ -50,7 +50,7 @@ pub(crate) struct Change {
     pub(crate) at: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Store {
     revision: u64,
     /// Reads and watches may not begin before this revision.

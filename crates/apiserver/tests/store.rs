@@ -327,3 +327,32 @@ async fn lists_can_be_read_in_pages_and_as_they_were() {
         (StatusCode::GONE, &json!("Expired"))
     );
 }
+
+#[tokio::test]
+async fn a_restore_takes_resource_versions_back_and_ends_watches() {
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    let server = ApiServer::new();
+    let (_, made) = post(&server, LEASES, lease("a", "x")).await;
+    let copy = server.snapshot();
+    assert_eq!(copy.revision(), server.revision());
+    let request = http::Request::get(format!("{LEASES}?watch=true"))
+        .body(http_body_util::Empty::<bytes::Bytes>::new())
+        .unwrap();
+    let watch = server.service().oneshot(request).await.unwrap();
+    post(&server, LEASES, lease("b", "y")).await;
+    let written = server.revision();
+
+    server.restore(&copy);
+    assert_eq!(server.revision(), copy.revision());
+    let (code, there) = get(&server, &format!("{LEASES}/a")).await;
+    assert_eq!((code, &there), (StatusCode::OK, &made));
+    let (code, _) = get(&server, &format!("{LEASES}/b")).await;
+    assert_eq!(code, StatusCode::NOT_FOUND);
+    // The watch ends instead of going on in another history.
+    let shown = watch.into_body().collect().await.unwrap().to_bytes();
+    assert!(!shown.is_empty());
+    post(&server, LEASES, lease("c", "z")).await;
+    assert_eq!(server.revision(), written, "a resourceVersion comes again");
+}
