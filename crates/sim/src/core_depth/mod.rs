@@ -9,8 +9,10 @@
 //! | `strikes.rs` | faults that strike processes and machines |
 //! | `model.rs` | what a kind of lock brings: its elector, its server, its people |
 //! | `lease/` | that for Leases, with a candidate that follows client-go's rules |
+//! | `life/` | that for locks for life, with Pods, kubelets and the garbage collector |
 
 mod lease;
+mod life;
 mod model;
 mod seats;
 mod strikes;
@@ -24,5 +26,9 @@ pub type Sink<'a> = &'a mut dyn FnMut(Nanos, &Happening) -> bool;
 
 /// Play a plan from its beginning to its end, and say when that was.
 pub fn play(plan: &Plan, sink: Sink<'_>) -> Nanos {
-    world::World::<lease::LeaseModel>::new(plan, sink).run()
+    if plan.lock.is_for_life() {
+        world::World::<life::LifeModel>::new(plan, sink).run()
+    } else {
+        world::World::<lease::LeaseModel>::new(plan, sink).run()
+    }
 }

@@ -26,6 +26,11 @@ pub(super) trait Model: Sized {
 
     fn new(plan: &Plan) -> Self;
 
+    /// Whether a process is to be started in that seat now; `taken` tells whether one sits there.
+    fn vacant(&self, _now: Nanos, _seat: usize, taken: bool) -> bool {
+        !taken
+    }
+
     /// A process starts: its elector, which stands by.
     fn start(&mut self, desk: &mut Desk<Self>, newcomer: &Newcomer<'_>) -> Self::Elector;
 
@@ -99,7 +104,7 @@ pub(super) struct Desk<M: Model> {
     pub(super) ask_to_end: Vec<(ProcessId, Nanos)>,
     /// Processes that are cut off from now on.
     pub(super) cut_off: Vec<ProcessId>,
-    /// Seats in which a process starts at that moment, if none sits there.
+    /// Seats in which a process starts at that moment, if they are vacant.
     pub(super) start: Vec<(Nanos, usize)>,
 }
 

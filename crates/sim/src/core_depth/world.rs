@@ -260,7 +260,7 @@ impl<'a, M: Model> World<'a, M> {
         let taken = self
             .living()
             .any(|process| process.seat == seat && !process.leaving && !process.cut_off);
-        if taken && twin_of.is_none() {
+        if twin_of.is_none() && !self.model.vacant(self.now, seat, taken) {
             return;
         }
         let id = ProcessId(u32::try_from(self.processes.len()).unwrap_or(u32::MAX));
