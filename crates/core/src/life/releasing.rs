@@ -29,11 +29,16 @@ impl LifeElector {
     /// Delete the lock of a term in which nobody believes any more (L10).
     pub(super) fn give_up(&mut self, number: u64, version: Version) {
         let limit = self.config.timing.call_limit.saturating_mul(MOST_SENT);
+        // F11: a leader goes on beside what others put there, but that may be no lock any more.
+        let is_no_lock = self
+            .seen
+            .lock()
+            .is_some_and(|lock| lock.version == version && lock.owner().is_err());
         self.phase = Phase::Releasing(Release {
             number,
             version,
             sent: 0,
-            check: false,
+            check: is_no_lock,
             until: self.now.mono.after(limit),
         });
     }

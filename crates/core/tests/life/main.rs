@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod bench;
+mod found;
 mod gaining;
 mod holding;
 mod leaving;
