@@ -23,9 +23,6 @@ pub(crate) struct FuzzArgs {
     /// How many minutes each target runs
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: u64,
-    /// Copy the inputs into the corpus of the repository that reach what none there reaches
-    #[arg(long)]
-    keep: bool,
 }
 
 /// Counters for every edge, and what is compared with what: see the guide of libFuzzer.
@@ -141,9 +138,6 @@ fn fuzz(places: &Places, program: &Path, target: &str, args: &FuzzArgs) -> Resul
             log.display()
         );
     }
-    if args.keep {
-        keep(program, target, &work, &kept)?;
-    }
     Ok(Verdict::PassedWith(figures(&told, args.minutes)))
 }
 
@@ -205,16 +199,6 @@ fn minimised(program: &Path, target: &str, input: &Path, found: &Path) -> PathBu
     } else {
         input.to_owned()
     }
-}
-
-fn keep(program: &Path, target: &str, work: &Path, kept: &Path) -> Result<()> {
-    let mut merge = fuzzer(program, target);
-    merge
-        .arg("-merge=1")
-        .args([kept, work])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    run(&mut merge)
 }
 
 /// How much was tried.

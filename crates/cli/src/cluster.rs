@@ -1,6 +1,9 @@
 //! Which cluster, and whether it is there.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Request;
 use kube::{
@@ -40,6 +43,9 @@ impl ClusterChoice {
             ..KubeConfigOptions::default()
         };
         let Some(path) = &self.kubeconfig else {
+            for path in found_kubeconfigs() {
+                whole_characters(&path)?;
+            }
             return if self.context.is_some() {
                 Config::from_kubeconfig(&options).await.map_err(|error| {
                     Failure::failed(format!(
@@ -58,6 +64,7 @@ impl ClusterChoice {
                 })
             };
         };
+        whole_characters(path)?;
         let unusable = |error: kube::config::KubeconfigError| {
             Failure::failed(format!(
                 "the kubeconfig {} cannot be used ({}); correct it, or name another with \
@@ -108,6 +115,51 @@ pub(crate) fn no_namespace(namespace: &str) -> Failure {
     ))
 }
 
+/// The files in which a configuration is looked for where none is named.
+fn found_kubeconfigs() -> Vec<PathBuf> {
+    match std::env::var_os("KUBECONFIG") {
+        Some(paths) => std::env::split_paths(&paths).collect(),
+        None => std::env::home_dir()
+            .map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// Refuses a file in UTF-16 that ends within a character: kube panics over it. Whether there is
+/// such a file at all is its business.
+fn whole_characters(path: &Path) -> Result<(), Failure> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let is_utf16 = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    if is_utf16 && !bytes.len().is_multiple_of(2) {
+        return Err(Failure::failed(format!(
+            "the kubeconfig {} cannot be used (it is UTF-16, and ends within a character); correct \
+             it, or name another with --kubeconfig",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_ends_within_a_character_is_refused() {
+        for bytes in [&b"\xff\xfea"[..], b"\xfe\xff\0a\0", b"\xff\xfe\0"] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            let choice = ClusterChoice {
+                kubeconfig: Some(file.path().to_owned()),
+                context: None,
+            };
+            let told = choice.config().await.unwrap_err().message(false);
+            assert!(told.contains("ends within a character"), "{told}");
+        }
+    }
 }

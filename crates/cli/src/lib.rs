@@ -47,6 +47,19 @@ pub fn refusal(arguments: impl Iterator<Item = OsString>) -> Option<(u8, String)
     Some((failure.exit_code(), failure.message(verbose)))
 }
 
+/// The configuration that `--kubeconfig` with this file makes, or what the program would say.
+#[doc(hidden)]
+pub async fn config_of(kubeconfig: std::path::PathBuf) -> Result<kube::Config, String> {
+    let choice = cluster::ClusterChoice {
+        kubeconfig: Some(kubeconfig),
+        context: None,
+    };
+    choice
+        .config()
+        .await
+        .map_err(|failure| failure.message(false))
+}
+
 fn carry_out(task: Task) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
         Failure::failed("cannot start threads; raise the limits of this process").because(error)

@@ -3,7 +3,10 @@
 //! A target takes bytes and panics if something does not hold. What that is, is written where each
 //! target is; `docs/fuzzing.md` has the list, and how to run them.
 
+mod answers;
+mod arguments;
 mod choices;
+mod kubeconfig;
 mod lease;
 mod life;
 mod stage;
@@ -22,7 +25,10 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 6] = [
+    Target::new("answers", 256, answers::run),
+    Target::new("arguments", 256, arguments::run),
+    Target::new("kubeconfig", 2048, kubeconfig::run),
     Target::new("lease", 512, lease::run),
     Target::new("life", 512, life::run),
     Target::new("watch", 256, watch::run),

@@ -184,7 +184,7 @@ impl Server {
                             if let Some(left) = left.checked_sub(PIECE) {
                                 acts.push_front(Act::Endless(left));
                             }
-                            let bytes = Bytes::from_static(&[b'x'; PIECE]);
+                            let bytes = Bytes::from(vec![b'x'; PIECE]);
                             return Some((Ok(Frame::data(bytes)), (server, acts)));
                         }
                         Act::Silence => std::future::pending::<()>().await,
@@ -278,7 +278,7 @@ impl State {
         {
             metadata.remove("name");
         }
-        let kind = if self.revision % 2 == 0 {
+        let kind = if self.revision.is_multiple_of(2) {
             "ADDED"
         } else {
             "MODIFIED"

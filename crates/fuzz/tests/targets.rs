@@ -40,15 +40,30 @@ fn the_corpus_holds() {
 
 #[test]
 fn lease() {
-    random("lease", 400);
+    random("lease", 200);
 }
 
 #[test]
 fn watch() {
-    random("watch", 400);
+    random("watch", 150);
 }
 
 #[test]
 fn life() {
-    random("life", 400);
+    random("life", 200);
+}
+
+#[test]
+fn answers() {
+    random("answers", 1_000);
+}
+
+#[test]
+fn arguments() {
+    random("arguments", 300);
+}
+
+#[test]
+fn kubeconfig() {
+    random("kubeconfig", 30);
 }
