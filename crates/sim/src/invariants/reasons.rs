@@ -28,6 +28,10 @@ struct State {
     present: bool,
     uid: Option<Arc<str>>,
     holder: Option<Arc<str>>,
+    nonce: Option<Arc<str>>,
+    /// It is a lock for life: annotations and owner reference may say two things, and two
+    /// processes of one Pod have one name.
+    for_life: bool,
     by: Author,
 }
 
@@ -107,6 +111,8 @@ impl Reasons {
             present: after.is_some(),
             uid: after.map(|after| Arc::clone(&after.uid)),
             holder: after.and_then(|after| after.holder.clone()),
+            nonce: after.and_then(|after| after.nonce.clone()),
+            for_life: after.is_some_and(|after| after.protects == 0),
             by: write.by,
         });
     }
@@ -125,9 +131,18 @@ impl Reasons {
         match reason {
             // Readings are whole nanoseconds.
             LossReason::Expired => at + 1000 >= term.until,
-            LossReason::TakenBy(_) => any(&|state| state.holder.as_ref().is_some_and(|h| h != me)),
+            LossReason::TakenBy(_) => {
+                let first = states.first().and_then(|state| state.nonce.clone());
+                any(&|state| match &state.holder {
+                    Some(holder) if holder != me => true,
+                    holder => state.for_life && (holder.is_none() || state.nonce != first),
+                })
+            }
             LossReason::Deleted => any(&|state| !state.present),
-            LossReason::Emptied => any(&|state| state.present && state.holder.is_none()),
+            LossReason::Emptied => any(&|state| {
+                let nobody = state.for_life && state.nonce.is_none();
+                state.present && (state.holder.is_none() || nobody)
+            }),
             LossReason::Replaced => {
                 let first = states.first().and_then(|state| state.uid.clone());
                 any(&|state| state.present && state.uid != first)
