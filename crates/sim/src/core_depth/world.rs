@@ -447,6 +447,9 @@ impl<'a, M: Model> World<'a, M> {
         for (fault, kind) in &fate.struck {
             self.struck(*fault, *kind, Some(id));
         }
+        if cut_off {
+            self.struck(u32::MAX, FaultKind::NodeLost, Some(id));
+        }
         if fate.lost || cut_off {
             return;
         }
