@@ -116,9 +116,13 @@ impl Answer<'_> {
     fn refused(&self, status: &Status) -> Outcome<Value> {
         let text = self.text_of(status);
         match self.status {
-            StatusCode::NOT_FOUND if self.is_read && !self.is_about_what_was_asked(status) => {
+            StatusCode::NOT_FOUND
+                if !self.is_about_what_was_asked(status)
+                    && (self.is_read || !is_about(status, "namespaces")) =>
+            {
                 // "The server could not find the requested resource": the kind itself is not
-                // served (any more). That says nothing about the object.
+                // served (any more). That says nothing about the object; and that a lock is gone
+                // would end a term (L9).
                 self.unknown("does not say that it is the object that is missing")
             }
             StatusCode::NOT_FOUND => Outcome::NotFound(text),
@@ -175,6 +179,14 @@ impl Answer<'_> {
             _ => "did not come from a Kubernetes API server",
         }
     }
+}
+
+/// Whether a refusal names that kind of object.
+fn is_about(status: &Status, plural: &str) -> bool {
+    status
+        .details
+        .as_ref()
+        .is_some_and(|details| details.kind == plural)
 }
 
 /// A `Status` that speaks for the answer that it came in.
@@ -310,6 +322,16 @@ mod tests {
     #[test]
     fn a_write_into_a_missing_namespace_was_not_applied() {
         let outcome = judge(&Method::POST, 404, &status(404, "NotFound", "namespaces"));
+        assert_eq!(class(&outcome), "not found");
+    }
+
+    #[test]
+    fn l9_a_write_that_is_told_of_another_kind_has_not_learnt_that_the_lock_is_gone() {
+        for kind in ["services", ""] {
+            let outcome = judge(&Method::PUT, 404, &status(404, "NotFound", kind));
+            assert_eq!(class(&outcome), "unknown", "{kind}");
+        }
+        let outcome = judge(&Method::PUT, 404, &status(404, "NotFound", "pods"));
         assert_eq!(class(&outcome), "not found");
     }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::lock::bare_id;
+
 /// The Pod that this process runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnPod {
@@ -39,10 +41,10 @@ impl OwnPod {
         self
     }
 
-    /// The id of that container, without the runtime's prefix (`containerd://`).
+    /// The id of that container; the runtime's name before it (`containerd://`) is left out.
     #[must_use]
     pub fn with_container_id(mut self, id: &str) -> Self {
-        self.container_id = Some(id.to_owned());
+        self.container_id = Some(bare_id(id).to_owned());
         self
     }
 

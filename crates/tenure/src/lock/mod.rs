@@ -10,6 +10,8 @@ mod memory;
 mod pod_json;
 mod watch;
 
+pub(crate) use pod_json::bare_id;
+
 use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tenure_core::{Elector, Outcome, Sight};

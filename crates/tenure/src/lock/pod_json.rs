@@ -71,7 +71,7 @@ fn terminated(state: &Value) -> Option<Terminated> {
     let finished = text(state.get("finishedAt"))
         .is_some_and(|time| !time.is_empty() && !time.starts_with("0001-"));
     Some(Terminated {
-        container_id: text(state.get("containerID"))?.into(),
+        container_id: bare_id(text(state.get("containerID"))?).into(),
         reason: text(state.get("reason")).unwrap_or_default().into(),
         exit_code: state
             .get("exitCode")
@@ -79,6 +79,12 @@ fn terminated(state: &Value) -> Option<Terminated> {
             .and_then(|code| i32::try_from(code).ok())?,
         finished,
     })
+}
+
+/// A container's id without the runtime's name, which the kubelet puts before it
+/// (`containerd://`) and a process cannot know of itself.
+pub(crate) fn bare_id(id: &str) -> &str {
+    id.split_once("://").map_or(id, |(_, bare)| bare)
 }
 
 fn text(value: Option<&Value>) -> Option<&str> {
@@ -115,6 +121,20 @@ mod tests {
         assert!(ends[1].is_none(), "without an id it is nobody's end");
         assert!(!ends[2].as_ref().unwrap().finished);
         assert_eq!(ends.len(), 4);
+    }
+
+    #[test]
+    fn f9_an_id_is_known_again_without_the_runtimes_name() {
+        let pod = json!({
+            "metadata": {"uid": "u"},
+            "status": {"containerStatuses": [{"name": "a", "state": {"terminated": {
+                "containerID": "containerd://0af1", "reason": "Error", "exitCode": 1,
+                "finishedAt": "2024-01-01T00:00:00Z"}}}]},
+        });
+        let sight = sight(&pod).unwrap();
+        let ended = sight.containers[0].terminated.as_ref().unwrap();
+        // What a process finds in its control group, and writes into the lock.
+        assert_eq!(&*ended.container_id, "0af1");
     }
 
     #[test]
