@@ -19,7 +19,8 @@ use crate::{
     election::{HOLDERS_KEPT, Handles, LeaderElection},
     error::{ElectionError, SettingsError},
     lock::{Lock, lease::LeaseLock, lease_json::Extras, life::LifeLock},
-    names, process,
+    names,
+    process::Processes,
     telling::Telling,
 };
 
@@ -89,7 +90,7 @@ impl Builder {
         }
         let timing = self.life;
         let elector = LifeElector::new(LifeConfig {
-            me: me(pod),
+            me: me(pod, &*self.processes),
             nonce: self.nonce(),
             timing,
             delete_on_release: self.release,
@@ -100,7 +101,9 @@ impl Builder {
             _ => Resource::config_map(pod.namespace(), &self.name),
         };
         let extras = self.extras();
-        let make = move |client| LifeLock::new(client, resource, timing.call_limit, extras);
+        let processes = Arc::clone(&self.processes);
+        let make =
+            move |client| LifeLock::new(client, resource, timing.call_limit, extras, processes);
         let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
         self.start(connect, namespace, &identity, timing.grace, elector, make)
     }
@@ -193,14 +196,14 @@ impl Builder {
 }
 
 /// Who this process is, as far as it can be told for certain (F1 to F3).
-fn me(pod: &OwnPod) -> Me {
+fn me(pod: &OwnPod, processes: &dyn Processes) -> Me {
     Me {
         pod_name: pod.name().into(),
         pod_uid: Uid::new(pod.uid()),
         container: pod.container().map(Into::into),
         container_id: pod.container_id().map(Into::into),
         single_container: pod.has_one_container(),
-        process: process::own_process().map(|process| ProcessId {
+        process: processes.own().map(|process| ProcessId {
             pid: process.pid,
             start_time: process.start,
             boot_id: process.boot.into(),

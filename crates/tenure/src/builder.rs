@@ -1,6 +1,6 @@
 //! From a lock's name to a running election.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tenure_core::{Identity, LeaseTiming, LifeTiming, TimingError, timing::LeaseTimingBuilder};
 
@@ -13,6 +13,7 @@ use crate::{
     error::{ElectionError, SettingsError},
     lock::{lease_json::WRITE_ANNOTATION, life_json::OWNER_ANNOTATION},
     names,
+    process::{SharedProcesses, SystemProcesses},
 };
 
 /// What an election is made of. Nothing has to be set to be safe.
@@ -34,6 +35,7 @@ pub struct Builder {
     pub(crate) dedicated_thread: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) clock: SharedClock,
+    pub(crate) processes: SharedProcesses,
     pub(crate) seed: Option<u64>,
     set: Vec<(&'static str, Option<Kind>)>,
 }
@@ -86,6 +88,7 @@ impl Builder {
             dedicated_thread: false,
             connection: None,
             clock: clock::system_clock(),
+            processes: Arc::new(SystemProcesses),
             seed: None,
             set: Vec::new(),
         }
@@ -221,6 +224,13 @@ impl Builder {
     /// Another clock than the machine's, for tests.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Other processes than the machine's, for simulations (rule F3).
+    #[doc(hidden)]
+    pub fn processes(mut self, processes: SharedProcesses) -> Self {
+        self.processes = processes;
         self
     }
 

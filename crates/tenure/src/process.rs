@@ -4,7 +4,7 @@
 //! cannot be known for certain the answer is `None` or [`Fate::CannotTell`]: a process that is
 //! wrongly taken for dead makes a second leader.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// What tells one process from every other that ever was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,34 @@ pub enum Fate {
     Alive,
     /// It belongs to another boot or PID namespace, or it cannot be looked at.
     CannotTell,
+}
+
+/// Where processes are looked up.
+#[doc(hidden)]
+pub trait Processes: fmt::Debug + Send + Sync + 'static {
+    /// The own process, as [`own_process`].
+    fn own(&self) -> Option<ProcessId>;
+
+    /// Whether another one is gone, for certain, as [`inspect`].
+    fn inspect(&self, process: &ProcessId) -> Fate;
+}
+
+/// Processes that many share.
+#[doc(hidden)]
+pub type SharedProcesses = Arc<dyn Processes>;
+
+/// The machine's processes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemProcesses;
+
+impl Processes for SystemProcesses {
+    fn own(&self) -> Option<ProcessId> {
+        own_process()
+    }
+
+    fn inspect(&self, process: &ProcessId) -> Fate {
+        inspect(process)
+    }
 }
 
 /// The own process. `None` where one of the four cannot be read, or `/proc` shows another PID

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     call::{self, Resource},
-    process::{self, Fate},
+    process::{self, Fate, Processes, SharedProcesses},
 };
 
 /// One lock for life, of either kind.
@@ -28,6 +28,7 @@ pub(crate) struct LifeLock {
     limit: Duration,
     extras: Arc<Extras>,
     memory: Memory,
+    processes: SharedProcesses,
 }
 
 impl LifeLock {
@@ -36,6 +37,7 @@ impl LifeLock {
         resource: Resource,
         limit: Duration,
         extras: Extras,
+        processes: SharedProcesses,
     ) -> Self {
         Self {
             client,
@@ -43,6 +45,7 @@ impl LifeLock {
             limit,
             extras: Arc::new(extras),
             memory: Memory::default(),
+            processes,
         }
     }
 
@@ -99,7 +102,7 @@ impl Lock for LifeLock {
                 return async move { call.await.and_then(|pod| pod_seen(&pod)) }.boxed();
             }
             Request::InspectProcess(process) => {
-                let sight = Reply::Ready(Answer::Process(inspect(&process)));
+                let sight = Reply::Ready(Answer::Process(inspect(&*self.processes, &process)));
                 return std::future::ready(Outcome::Done(sight)).boxed();
             }
         };
@@ -160,14 +163,14 @@ fn pod_seen(pod: &Value) -> Outcome<Reply<Answer>> {
     }
 }
 
-fn inspect(process: &ProcessId) -> ProcessSight {
+fn inspect(processes: &dyn Processes, process: &ProcessId) -> ProcessSight {
     let process = process::ProcessId {
         pid: process.pid,
         start: process.start_time,
         boot: process.boot_id.as_ref().to_owned(),
         pid_namespace: process.pid_namespace.as_ref().to_owned(),
     };
-    match process::inspect(&process) {
+    match processes.inspect(&process) {
         Fate::Gone => ProcessSight::Gone,
         Fate::Alive => ProcessSight::Alive,
         Fate::CannotTell => ProcessSight::Unknown,
