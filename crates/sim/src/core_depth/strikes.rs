@@ -384,13 +384,7 @@ impl<M: Model> World<'_, M> {
     }
 
     fn strike_model(&mut self, fault: &Fault, index: usize, victim: Option<Victim>) {
-        let now = self.now;
-        let believers = self
-            .living()
-            .filter(|process| process.leads(&self.seats[process.seat].clock, now))
-            .map(|process| process.id)
-            .collect();
-        let mut desk = Desk::new(now, believers);
+        let mut desk = Desk::new(self.now, self.believers());
         if self.model.strike(&mut desk, fault, victim) {
             self.struck(fault.id, fault.kind, victim.map(|victim| victim.process));
         }

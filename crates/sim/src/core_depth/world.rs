@@ -216,7 +216,11 @@ impl<'a, M: Model> World<'a, M> {
             }
             Due::Wake(id) => self.wake(id),
             Due::End(id) => self.end(id),
-            Due::Later(what) => self.at_desk(|model, desk| model.later(desk, *what)),
+            Due::Later(what) => {
+                let mut desk = Desk::new(self.now, self.believers());
+                self.model.later(&mut desk, *what);
+                self.clear(desk);
+            }
             Due::Fault(index) => self.fault(index),
             Due::FaultEnds(index) => self.fault_ends(index),
             Due::Peace => self.peace(),
@@ -821,6 +825,14 @@ impl<'a, M: Model> World<'a, M> {
 
     pub(super) fn latency(&self, number: u64) -> Nanos {
         MILLI / 2 + hashed([self.plan.seed, number, 14]) % self.plan.latency
+    }
+
+    /// Who may say at this moment that it leads.
+    pub(super) fn believers(&self) -> Vec<ProcessId> {
+        self.living()
+            .filter(|process| process.leads(&self.seats[process.seat].clock, self.now))
+            .map(|process| process.id)
+            .collect()
     }
 
     pub(super) fn living(&self) -> impl Iterator<Item = &Process<M>> {

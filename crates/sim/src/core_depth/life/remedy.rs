@@ -14,8 +14,8 @@ use super::{super::model::Desk, Later, LifeModel, cluster::Process};
 const LOOK: Nanos = 8 * SECOND;
 /// Messages that were under way when the faults ended land within that time.
 const IN_FLIGHT: Nanos = 26 * SECOND;
-/// The longest pause of a waiter (F7).
-const PAUSE: Nanos = 30 * SECOND;
+/// The longest pause of a waiter (F7), after a call that was not answered any more.
+const PAUSE: Nanos = 40 * SECOND;
 
 impl LifeModel {
     /// The faults are over.
@@ -65,6 +65,9 @@ impl LifeModel {
 
     pub(super) fn remedy(&mut self, desk: &mut Desk<Self>) {
         desk.later.push((desk.now + LOOK, Later::Remedy));
+        if !desk.believers.is_empty() {
+            return;
+        }
         let Some(lock) = self.server.lock().filter(|lock| !lock.being_deleted) else {
             return;
         };
