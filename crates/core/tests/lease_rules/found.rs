@@ -30,12 +30,11 @@ fn l10_a_leader_whose_every_renewal_is_a_conflict_shows_jeopardy() {
     while bench.leads() && !jeopardy {
         bench.until(bench.due());
         while let Some((id, request)) = bench.calls.pop() {
-            let outcome = match request {
-                Request::Read => Outcome::Done(bench.present(6)),
-                _ => {
-                    clashes += 1;
-                    Outcome::Conflict
-                }
+            let outcome = if request == Request::Read {
+                Outcome::Done(bench.present(6))
+            } else {
+                clashes += 1;
+                Outcome::Conflict
             };
             bench.answer(id, outcome);
         }
