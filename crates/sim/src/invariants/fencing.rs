@@ -2,6 +2,8 @@
 //! are checked no write of an earlier term is taken after one of a later. This holds also where two
 //! led at one time; only a restore takes it away.
 
+use std::sync::Arc;
+
 use crate::{
     clock::Nanos,
     ledger::Ledger,
@@ -13,13 +15,22 @@ use super::{Invariant, named};
 #[derive(Default)]
 pub(super) struct Fencing {
     /// The writes that acquired, in the order of the server: who, and the resourceVersion.
-    acquired: Vec<(ProcessId, u64)>,
+    acquired: Vec<(Acquirer, u64)>,
     /// The token that each process shows in its present term.
     tokens: Vec<Option<u64>>,
     /// The newest term whose write was taken, by its place among the acquisitions.
     newest_taken: Option<usize>,
     /// The highest token of a stranger, who may show one of no acquisition.
     foreign: u64,
+}
+
+/// By whom the lock was acquired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Acquirer {
+    Process(ProcessId),
+    /// Somebody wrote them in by hand, and a process of theirs may find a write of its own there
+    /// that it had not seen come to anything.
+    ByHand(Arc<str>),
 }
 
 impl Invariant for Fencing {
@@ -33,9 +44,9 @@ impl Invariant for Fencing {
         }
         match what {
             Happening::Wrote(write) => {
-                if let (Author::Process(process), true) = (write.by, acquires(write)) {
+                if let Some(acquirer) = acquirer(write) {
                     let version = write.after.as_ref().map_or(0, |after| after.version);
-                    self.acquired.push((process, version));
+                    self.acquired.push((acquirer, version));
                 }
                 Ok(())
             }
@@ -71,7 +82,7 @@ impl Fencing {
                 "{} shows token {token}, and {before} in the same term before",
                 who()
             )),
-            (None, Some(token)) if self.term_of(id, token).is_none() => Err(format!(
+            (None, Some(token)) if self.term_of(id, token, ledger).is_none() => Err(format!(
                 "{} shows token {token}, which is of no write by which it acquired the lock",
                 who()
             )),
@@ -86,7 +97,7 @@ impl Fencing {
         accepted: bool,
         ledger: &Ledger,
     ) -> Result<(), String> {
-        let term = self.term_of(id, token);
+        let term = self.term_of(id, token, ledger);
         if !ledger.process(id).ours {
             if accepted {
                 self.newest_taken = self.newest_taken.max(term);
@@ -122,24 +133,34 @@ impl Fencing {
     /// The place among the acquisitions of the term that this process shows `token` for. The
     /// token of an adopted acquisition is the resourceVersion that was read (L6): not older than
     /// the write, and older than the next acquisition.
-    fn term_of(&self, id: ProcessId, token: u64) -> Option<usize> {
+    fn term_of(&self, id: ProcessId, token: u64, ledger: &Ledger) -> Option<usize> {
         let after = self
             .acquired
             .partition_point(|(_, version)| *version <= token);
         let place = after.checked_sub(1)?;
-        (self.acquired[place].0 == id).then_some(place)
+        let is_own = match &self.acquired[place].0 {
+            Acquirer::Process(process) => *process == id,
+            Acquirer::ByHand(identity) => *identity == ledger.process(id).identity,
+        };
+        is_own.then_some(place)
     }
 }
 
-/// Whether a write begins a term, as far as the record tells.
-fn acquires(write: &Write) -> bool {
-    let Some(after) = &write.after else {
-        return false;
-    };
-    if after.holder.is_none() {
-        return false;
+/// Who begins a term with a write, as far as the record tells.
+fn acquirer(write: &Write) -> Option<Acquirer> {
+    let after = write.after.as_ref()?;
+    let holder = after.holder.as_ref()?;
+    match write.by {
+        // Of a Lease the acquiring write alone says that it was acquired when it was renewed (L18);
+        // of a lock for life each write begins a term.
+        Author::Process(process) => {
+            (after.acquired == after.renewed).then_some(Acquirer::Process(process))
+        }
+        Author::Person => {
+            let before = write.before.as_ref();
+            let same = before.is_some_and(|before| before.nonce == after.nonce);
+            (after.protects == 0 && !same).then(|| Acquirer::ByHand(Arc::clone(holder)))
+        }
+        Author::Collector | Author::Restore => None,
     }
-    // Of a Lease the acquiring write alone says that it was acquired when it was renewed (L18); of
-    // a lock for life each write begins a term.
-    after.acquired == after.renewed
 }
