@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tenure_apiserver::{ApiServer, Gc, ResponseBody, Write};
+use tenure_apiserver::{ApiServer, Gc, ResponseBody, Snapshot, Write};
 use tokio::{runtime::Runtime, sync::mpsc};
 use tower::Service;
 
@@ -34,6 +34,8 @@ pub(super) struct Api {
     writes: mpsc::UnboundedReceiver<Write>,
     kind: LockKind,
     pub(super) history: Vec<State>,
+    /// What was stored after each write to the lock, where anybody will want it back.
+    copies: Option<Vec<(Nanos, Snapshot)>>,
 }
 
 /// What the lock was from a moment on.
@@ -69,8 +71,8 @@ impl tenure_apiserver::Clock for TrueTime {
 }
 
 impl Api {
-    /// A server with uids of its own.
-    pub(super) fn new(seed: u64, kind: LockKind) -> std::io::Result<Self> {
+    /// A server with uids of its own, of which copies are kept or not.
+    pub(super) fn new(seed: u64, kind: LockKind, copies: bool) -> std::io::Result<Self> {
         let clock = Arc::new(AtomicU64::new(0));
         let server = ApiServer::builder()
             .seed(seed)
@@ -90,6 +92,7 @@ impl Api {
             writes,
             kind,
             history: Vec::new(),
+            copies: copies.then(Vec::new),
         })
     }
 
@@ -210,6 +213,9 @@ impl Api {
             taken.push((self.lock().cloned(), state.clone()));
             self.history.push(state);
         }
+        if let (Some(copies), false) = (&mut self.copies, taken.is_empty()) {
+            copies.push((now, self.server.snapshot()));
+        }
         taken
     }
 
@@ -222,6 +228,43 @@ impl Api {
             Poll::Ready(Some(Ok(frame))) => Some(frame.into_data().ok()),
             Poll::Ready(_) => Some(None),
         }
+    }
+
+    /// The garbage collector does what is due.
+    pub(super) fn collect(&self, now: Nanos) {
+        self.clock.store(now, Ordering::Relaxed);
+        let _inside = self.runtime.enter();
+        self.server.collect_garbage();
+    }
+
+    /// Put everything back to what it was then. False where there is no copy, or nothing to put
+    /// back.
+    pub(super) fn restore(&mut self, now: Nanos, then: Nanos) -> bool {
+        let Some(copies) = &mut self.copies else {
+            return false;
+        };
+        let after = copies.partition_point(|(at, _)| *at <= then);
+        copies.truncate(after);
+        let Some((_, copy)) = copies.last() else {
+            return false;
+        };
+        if copy.revision() == self.server.revision() {
+            return false;
+        }
+        let _inside = self.runtime.enter();
+        self.server.restore(copy);
+        let last = self.history.last().map(|state| Arc::clone(&state.object));
+        let object = self.server.object(self.resource(), NAMESPACE, NAME);
+        let (gone, object) = match object {
+            Some(object) => (false, Arc::new(object)),
+            None => (true, last.unwrap_or_default()),
+        };
+        self.history.push(State {
+            at: now,
+            object,
+            gone,
+        });
+        true
     }
 
     /// The server itself, for what people and controllers do.

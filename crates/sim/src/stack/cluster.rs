@@ -1,21 +1,24 @@
 //! Where candidates sit: their Pods, what becomes of them, and the garbage collector.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use http::Method;
 use serde_json::Value;
 use tenure::{ContextInfo, LeaderElection};
 
 use crate::{
-    clock::{Nanos, SECOND},
+    clock::{MILLI, Nanos, SECOND},
     fault::{Fault, FaultKind},
-    plan::{Plan, RHO, SLOWEST},
+    plan::{LockKind, Plan, RHO, SLOWEST, SeatTiming},
     rng::{Rng, hashed},
-    trace::{Author, ProcessId, Warrant},
+    trace::{Author, Happening, ProcessId, Warrant},
 };
 
 use super::{
     api::{NAME, NAMESPACE},
+    pods::{Alive, Pod, name},
     process::Birth,
+    record,
     traffic::{is_by, nonce_of},
     world::{Due, World},
 };
@@ -24,34 +27,56 @@ use super::{
 pub(super) struct Cluster {
     /// The nonce of each process that ever was.
     nonces: Vec<String>,
-    /// The identity of each, where it was given one.
+    /// The identity of each.
     identities: Vec<Arc<str>>,
+    /// The Pod of each seat, for life.
+    pods: Vec<Option<Pod>>,
+    /// The container of each process that ever was.
+    containers: Vec<Option<(Arc<str>, String)>>,
+    alive: Vec<Alive>,
+    /// The garbage collector comes so late, and not before.
+    late: Nanos,
+    off_until: Nanos,
     longest_call: Nanos,
 }
 
 /// Something of the cluster's own that happens later.
 pub(super) enum Later {
-    /// A process is started in a seat.
-    Start(usize),
+    /// The kubelet notices that a container has ended, and starts it again.
+    Restart(usize, Arc<str>),
+    /// A seat gets another Pod, with a process in it.
+    Replace(usize, Arc<str>),
 }
 
 impl Cluster {
     pub(super) fn new(plan: &Plan) -> Self {
-        let calls = plan
-            .seats
-            .iter()
-            .map(|seat| seat.timing.lease().call_limit());
+        let calls = plan.seats.iter().map(|seat| match plan.lock {
+            LockKind::Lease => seat.timing.lease().call_limit(),
+            _ => SeatTiming::life().call_limit,
+        });
         let longest = calls.max().unwrap_or_default();
         Self {
             nonces: Vec::new(),
             identities: Vec::new(),
+            pods: plan.seats.iter().map(|_| None).collect(),
+            containers: Vec::new(),
+            alive: plan.seats.iter().map(|_| Alive::default()).collect(),
+            late: 0,
+            off_until: 0,
             longest_call: u64::try_from(longest.as_nanos()).unwrap_or(0),
         }
     }
 }
 
 impl World<'_> {
-    pub(super) fn set_up_cluster(&mut self) {}
+    pub(super) fn set_up_cluster(&mut self) {
+        if self.plan.lock == LockKind::LeaderLock {
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            let definition = tenure::crd::crd();
+            self.api.send(self.now, &Method::POST, path, &definition);
+            self.publish_pods();
+        }
+    }
 
     /// What a new process of that seat is made of, and what it is known by where that is not what
     /// it calls itself.
@@ -62,9 +87,38 @@ impl World<'_> {
         twin_of: Option<ProcessId>,
     ) -> Option<(Birth, Option<Arc<str>>)> {
         let seed = hashed([self.plan.seed, id.0.into(), 6]);
-        let nonce = nonce_of(seed);
+        let (builder, context, limit, grace, known) = if self.plan.lock.is_for_life() {
+            self.newcomer_for_life(id, seat, twin_of)?
+        } else {
+            self.newcomer_for_lease(seat, twin_of)
+        };
+        self.cluster.nonces.push(nonce_of(seed));
+        let birth = Birth {
+            id,
+            seat,
+            machine: self.seats[seat].clock.clone(),
+            now: self.now,
+            context,
+            builder: builder.seed(seed),
+            limit,
+            grace,
+            seed: hashed([self.plan.seed, id.0.into(), 62]),
+        };
+        Some((birth, known))
+    }
+
+    fn newcomer_for_lease(
+        &mut self,
+        seat: usize,
+        twin_of: Option<ProcessId>,
+    ) -> (
+        tenure::Builder,
+        ContextInfo,
+        Duration,
+        Duration,
+        Option<Arc<str>>,
+    ) {
         let settings = &self.plan.seats[seat];
-        let name = format!("c{seat}");
         let timing = settings.timing.lease();
         let mut builder = LeaderElection::lease_lock(NAME)
             .lease_duration(timing.lease_duration())
@@ -73,27 +127,70 @@ impl World<'_> {
             .call_limit(timing.call_limit())
             .grace(timing.grace())
             .clock_error(RHO)
-            .wait_when_absent(self.plan.strict)
-            .seed(seed);
+            .wait_when_absent(self.plan.strict);
         let twin = twin_of.map(|twin| Arc::clone(&self.cluster.identities[twin.0 as usize]));
         if let Some(identity) = twin {
             builder = builder.identity(identity.as_ref());
         } else if settings.fixed_identity {
-            builder = builder.identity(name.clone());
+            builder = builder.identity(name(seat));
         }
-        self.cluster.nonces.push(nonce);
-        let birth = Birth {
-            id,
-            seat,
-            machine: self.seats[seat].clock.clone(),
-            now: self.now,
-            context: ContextInfo::outside(NAMESPACE, name),
-            builder,
-            limit: timing.call_limit(),
-            grace: timing.grace(),
-            seed: hashed([self.plan.seed, id.0.into(), 62]),
+        self.cluster.containers.push(None);
+        let context = ContextInfo::outside(NAMESPACE, name(seat));
+        (builder, context, timing.call_limit(), timing.grace(), None)
+    }
+
+    fn newcomer_for_life(
+        &mut self,
+        id: ProcessId,
+        seat: usize,
+        twin_of: Option<ProcessId>,
+    ) -> Option<(
+        tenure::Builder,
+        ContextInfo,
+        Duration,
+        Duration,
+        Option<Arc<str>>,
+    )> {
+        let timing = SeatTiming::life();
+        let mut pod = match self.cluster.pods[seat].take() {
+            Some(pod) => pod,
+            None => {
+                let restarts = hashed([self.plan.seed, seat as u64, 80]) % 4 > 0;
+                self.make_pod(seat, restarts)?
+            }
         };
-        Some((birth, None))
+        if twin_of.is_none() {
+            self.container_starts(seat, &mut pod);
+        }
+        let own = pod.own(&name(seat));
+        let pid = 100 + id.0;
+        // Containers share the PID namespace of their Pod, or each start has its own.
+        let namespace = if hashed([self.plan.seed, seat as u64, 81]) % 2 == 0 || twin_of.is_some() {
+            pod.uid.to_string()
+        } else {
+            pod.container.clone()
+        };
+        let alive = &self.cluster.alive[seat];
+        alive.begins(pid);
+        let processes = alive.seen_by(pid, seat, &namespace);
+        let builder = match self.plan.lock {
+            LockKind::LeaderLock => LeaderElection::leader_lock(NAME),
+            _ => LeaderElection::config_map_lock(NAME),
+        };
+        let builder = builder.processes(processes);
+        let context = ContextInfo::outside(NAMESPACE, name(seat)).with_pod(own);
+        let known = Arc::clone(&pod.uid);
+        self.cluster
+            .containers
+            .push(Some((Arc::clone(&pod.uid), pod.container.clone())));
+        self.cluster.pods[seat] = Some(pod);
+        Some((
+            builder,
+            context,
+            timing.call_limit,
+            timing.grace,
+            Some(known),
+        ))
     }
 
     /// A process has started.
@@ -105,7 +202,9 @@ impl World<'_> {
     }
 
     /// A process has ended.
-    pub(super) fn has_ended(&mut self, _id: ProcessId, _seat: usize) {}
+    pub(super) fn has_ended(&mut self, id: ProcessId, seat: usize) {
+        self.cluster.alive[seat].ends(100 + id.0);
+    }
 
     /// The process whose record has that nonce.
     pub(super) fn process_of(&self, writer: &str) -> Option<ProcessId> {
@@ -118,48 +217,113 @@ impl World<'_> {
     }
 
     /// What makes a delete of the lock right, if anything does.
-    pub(super) fn warrant(&self, _id: ProcessId, _lock: &Value) -> Option<Warrant> {
-        None
+    pub(super) fn warrant(&self, id: ProcessId, lock: &Value) -> Option<Warrant> {
+        if !self.plan.lock.is_for_life() {
+            return None;
+        }
+        let writer = record::writer(lock).and_then(|writer| self.process_of(&writer));
+        if writer == Some(id) {
+            return Some(Warrant::Own);
+        }
+        let owner = record::snapshot(self.plan.lock, lock).holder?;
+        if !self.pod_is_there(&owner) {
+            return Some(Warrant::OwnerGone);
+        }
+        let container = self.cluster.containers.get(writer?.0 as usize)?.as_ref()?;
+        let ended = self.living().all(|process| {
+            self.cluster.containers[process.id.0 as usize].as_ref() != Some(container)
+        });
+        ended.then_some(Warrant::ContainerEnded)
+    }
+
+    /// Pods have changed: the collector will come by.
+    pub(super) fn publish_pods(&mut self) {
+        if self.plan.lock.is_for_life() {
+            let soon = self.now + MILLI + hashed([self.plan.seed, self.now, 82]) % SECOND;
+            let at = (soon + self.cluster.late).max(self.cluster.off_until);
+            self.at(at, Due::Collect);
+        }
+        self.publish(Author::Person, None);
     }
 
     /// The garbage collector comes by.
     pub(super) fn collect_garbage(&mut self) {
-        self.api.server().collect_garbage();
+        if self.now < self.cluster.off_until {
+            let until = self.cluster.off_until;
+            self.at(until, Due::Collect);
+            return;
+        }
+        self.api.collect(self.now);
         self.publish(Author::Collector, None);
     }
 
     pub(super) fn cluster_later(&mut self, later: Later) {
         match later {
-            Later::Start(seat) => self.start(seat, None),
+            Later::Restart(seat, uid) => {
+                if self.has_pod(seat, &uid) {
+                    self.start(seat, None);
+                }
+            }
+            Later::Replace(seat, uid) => {
+                self.remove_pod(seat, &uid);
+                if self.has_pod(seat, &uid) {
+                    self.cluster.pods[seat] = None;
+                }
+                self.start(seat, None);
+            }
         }
+    }
+
+    fn has_pod(&self, seat: usize, uid: &str) -> bool {
+        self.cluster.pods[seat]
+            .as_ref()
+            .is_some_and(|pod| &*pod.uid == uid)
+    }
+
+    /// A process has crashed: it is started again by and by.
+    pub(super) fn crashed(&mut self, id: ProcessId, seat: usize, pause: Nanos) {
+        let Some(pod) = self.cluster.pods[seat].clone() else {
+            self.at(self.now + pause, Due::Start(seat));
+            return;
+        };
+        let here = self.cluster.containers[id.0 as usize]
+            .as_ref()
+            .is_some_and(|(_, container)| *container == pod.container);
+        if !here {
+            return;
+        }
+        self.container_ended(seat, &pod);
+        let later = if pod.restarts {
+            Later::Restart(seat, pod.uid)
+        } else {
+            // Its Pod has failed, and is replaced after a while.
+            Later::Replace(seat, pod.uid)
+        };
+        self.at(self.now + pause, Due::Cluster(later));
     }
 
     /// A fault strikes the lock, the server or the Pods. False where it could do nothing.
     pub(super) fn strike_cluster(&mut self, fault: &Fault, victim: Option<ProcessId>) -> bool {
         match fault.kind {
-            FaultKind::Evict => {
-                let Some(victim) = victim else { return false };
-                let seat = self.seat_of(victim);
-                let mut rng = Rng::new(fault.salt, 30);
-                let within = rng.between(SECOND, 30 * SECOND);
-                self.ask_to_end(victim, within);
-                self.at(self.now + rng.below(within), Due::Start(seat));
+            FaultKind::GcLate => {
+                self.cluster.late = fault.lasts;
                 true
             }
-            FaultKind::NodeLost => {
+            FaultKind::GcOff => {
+                self.cluster.off_until = fault.ends();
+                true
+            }
+            FaultKind::Evict
+            | FaultKind::NodeLost
+            | FaultKind::NameReuse
+            | FaultKind::ForceDelete => {
                 let Some(victim) = victim else { return false };
                 let seat = self.seat_of(victim);
-                if let Some(process) = self.process_mut(victim) {
-                    process.cut_off = true;
+                let pod = self.cluster.containers[victim.0 as usize].clone();
+                match pod {
+                    Some((uid, _)) => self.strike_pod(fault, victim, seat, &uid),
+                    None => self.strike_seat(fault, victim, seat),
                 }
-                self.at(self.now + 20 * SECOND, Due::Start(seat));
-                true
-            }
-            FaultKind::NameReuse => {
-                let Some(victim) = victim else { return false };
-                let seat = self.seat_of(victim);
-                self.end(victim);
-                self.at(self.now + SECOND / 4, Due::Start(seat));
                 true
             }
             FaultKind::Restore => self.restore(fault),
@@ -167,19 +331,152 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn cluster_strike_ends(&mut self, _fault: &Fault) {}
+    fn strike_seat(&mut self, fault: &Fault, victim: ProcessId, seat: usize) {
+        let mut rng = Rng::new(fault.salt, 30);
+        match fault.kind {
+            FaultKind::Evict => {
+                let within = rng.between(SECOND, 30 * SECOND);
+                self.ask_to_end(victim, within);
+                self.at(self.now + rng.below(within), Due::Start(seat));
+            }
+            FaultKind::NodeLost => {
+                if let Some(process) = self.process_mut(victim) {
+                    process.cut_off = Some(fault.id);
+                }
+                self.at(self.now + 20 * SECOND, Due::Start(seat));
+            }
+            _ => {
+                self.end(victim);
+                self.at(self.now + SECOND / 4, Due::Start(seat));
+            }
+        }
+    }
+
+    fn strike_pod(&mut self, fault: &Fault, victim: ProcessId, seat: usize, uid: &Arc<str>) {
+        let mut rng = Rng::new(fault.salt, 32);
+        let later = |later| Due::Cluster(later);
+        if fault.kind != FaultKind::Evict {
+            // What the process believes from now on is not covered.
+            self.tell(Happening::Excused {
+                process: victim,
+                kind: fault.kind,
+                strangers_only: false,
+                for_good: true,
+            });
+        }
+        match fault.kind {
+            FaultKind::Evict => {
+                let within = rng.between(SECOND, 30 * SECOND);
+                self.terminate_pod(seat, uid);
+                self.ask_to_end(victim, within);
+                self.at(
+                    self.now + within + MILLI,
+                    later(Later::Replace(seat, Arc::clone(uid))),
+                );
+            }
+            FaultKind::NodeLost => {
+                if let Some(process) = self.process_mut(victim) {
+                    process.cut_off = Some(fault.id);
+                }
+                let replaced = self.now + rng.between(5 * SECOND, 40 * SECOND);
+                self.at(replaced, later(Later::Replace(seat, Arc::clone(uid))));
+            }
+            _ => {
+                // The process does not notice, and goes on for a while.
+                self.remove_pod(seat, uid);
+                if self.has_pod(seat, uid) {
+                    self.cluster.pods[seat] = None;
+                }
+                if let Some(process) = self.process_mut(victim) {
+                    process.leaving = true;
+                }
+                self.at(fault.ends(), Due::End(victim));
+                let pause = if fault.kind == FaultKind::NameReuse {
+                    SECOND / 4
+                } else {
+                    rng.between(SECOND, 20 * SECOND)
+                };
+                self.at(self.now + pause, Due::Start(seat));
+            }
+        }
+    }
+
+    pub(super) fn cluster_strike_ends(&mut self, fault: &Fault) {
+        match fault.kind {
+            FaultKind::GcLate => self.cluster.late = 0,
+            FaultKind::GcOff => self.at(self.now, Due::Collect),
+            _ => {}
+        }
+    }
 
     /// People put right what only they can. Then somebody leads within the time that is given back.
     pub(super) fn cluster_peace(&mut self) -> Nanos {
-        let longest = self.longest.max(15 * SECOND);
         let calls = 4 * self.cluster.longest_call + 3 * SECOND;
-        2 * (longest / SLOWEST * 1_000_000 + calls)
+        if !self.plan.lock.is_for_life() {
+            let longest = self.longest.max(15 * SECOND);
+            return 2 * (longest / SLOWEST * 1_000_000 + calls);
+        }
+        self.cluster.late = 0;
+        self.cluster.off_until = 0;
+        // Processes whose Pods are gone have ended by then.
+        for id in self.living().map(|process| process.id).collect::<Vec<_>>() {
+            let there = self.cluster.containers[id.0 as usize]
+                .as_ref()
+                .is_none_or(|(uid, _)| self.pod_is_there(uid));
+            if !there {
+                self.end(id);
+            }
+        }
+        for seat in 0..self.seats.len() {
+            let gone = self.cluster.pods[seat]
+                .as_ref()
+                .is_some_and(|pod| !self.pod_is_there(&pod.uid));
+            if gone {
+                self.cluster.pods[seat] = None;
+            }
+        }
+        if self.is_spoilt() {
+            let path = self.api.path();
+            self.by_hand(&Method::DELETE, &path, &Value::Null);
+        }
+        self.collect_garbage();
+        let waits = 2 * (30 * SECOND / SLOWEST * 1_000_000);
+        waits + 2 * calls
+    }
+
+    /// Whether a person has made of the lock what is none, or has given it to somebody who does
+    /// not lead by it.
+    fn is_spoilt(&self) -> bool {
+        let Some(lock) = self.api.lock() else {
+            return false;
+        };
+        let object = &lock.object;
+        let by_nobody = record::writer(object)
+            .and_then(|writer| self.process_of(&writer))
+            .is_none();
+        let has_data = object["data"]
+            .as_object()
+            .is_some_and(|data| !data.is_empty());
+        let owners = object["metadata"]["ownerReferences"]
+            .as_array()
+            .map_or(0, Vec::len);
+        let owner = &object["metadata"]["ownerReferences"][0]["uid"];
+        let holder = record::snapshot(self.plan.lock, object).holder;
+        by_nobody || has_data || owners > 1 || (owners == 1 && owner.as_str() != holder.as_deref())
     }
 
     fn restore(&mut self, fault: &Fault) -> bool {
         let back = Rng::new(fault.salt, 31).between(SECOND, 60 * SECOND);
-        let then = self.now.saturating_sub(back);
-        let _ = then;
-        false
+        let holder = self.holder();
+        let before = self.api.lock().cloned();
+        if !self.api.restore(self.now, self.now.saturating_sub(back)) {
+            return false;
+        }
+        self.tell(Happening::Restored);
+        self.excuse(fault.kind, false, holder);
+        let holder = self.holder();
+        self.excuse(fault.kind, false, holder);
+        self.was_restored(before.as_ref());
+        true
     }
 }

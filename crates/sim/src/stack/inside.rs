@@ -198,8 +198,21 @@ impl Inside {
             look_at_status(state, self.id, &mut told);
         }
         look_at_terms(state, self.id, settled, &mut told);
-        let told = told.into_iter().map(|what| (now, Out::Tell(what)));
-        state.out.extend(told);
+        // Where it stopped in the middle of something, nobody can say when that was done.
+        let stops = self.clock.stops();
+        let stopped = std::mem::replace(&mut state.stops, stops) != stops;
+        for what in told {
+            let late = stopped && !begins(&what);
+            let at = if late { now + 2 } else { now };
+            state.out.push((at, Out::Tell(what)));
+        }
+        if stopped {
+            let slept = Happening::Slept {
+                process: self.id,
+                since: now,
+            };
+            state.out.push((now + 1, Out::Tell(slept)));
+        }
     }
 
     /// What comes out of a process that is stopped between two moments.
@@ -259,7 +272,6 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         break;
     }
     if believed == state.shown {
-        state.stops = clock.stops();
         return;
     }
     let later = match (believed, state.shown) {
@@ -271,10 +283,7 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         process: id,
         belief: believed,
     });
-    // Where it stopped in the middle of it, nobody can say when it was renewed.
-    let stops = clock.stops();
-    let at_once = std::mem::replace(&mut state.stops, stops) == stops;
-    if later && at_once && state.terms.last().is_some_and(|term| term.announced) {
+    if later && state.terms.last().is_some_and(|term| term.announced) {
         let recovered = state
             .status
             .as_ref()
@@ -284,6 +293,18 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
             notice: Notice::Renewed { recovered },
         });
     }
+}
+
+/// Whether it is about a term that begins or goes on, rather than about its end.
+fn begins(what: &Happening) -> bool {
+    matches!(
+        what,
+        Happening::Belief { .. }
+            | Happening::Notice {
+                notice: Notice::Acquired { .. } | Notice::Renewed { .. },
+                ..
+            }
+    )
 }
 
 /// Whether `is_leading` would end at exactly that reading.

@@ -12,7 +12,7 @@
 //! | `work.rs` | the program around the library |
 //! | `traffic.rs` | requests, answers and watches on their way |
 //! | `api.rs`, `record.rs` | the server, and the lock as the checkers see it |
-//! | `cluster.rs` | Pods, and the garbage collector |
+//! | `cluster.rs`, `pods.rs` | Pods, what the kubelet reports, and the garbage collector |
 //! | `strikes.rs`, `people.rs` | faults of processes and machines; people who meddle |
 
 mod api;
@@ -20,6 +20,7 @@ mod cluster;
 mod inside;
 mod net;
 mod people;
+mod pods;
 mod process;
 mod record;
 mod sim_clock;

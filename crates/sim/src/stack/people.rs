@@ -1,7 +1,7 @@
 //! People who meddle with the lock: every kind of edit that was ever seen on a cluster.
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     fault::{Fault, FaultKind},
@@ -18,6 +18,62 @@ impl World<'_> {
             (FaultKind::PeopleEmpty, false) => self.lease_emptied(fault),
             (FaultKind::PeopleReown, false) => self.lease_reowned(fault),
             (FaultKind::PeopleRecreate, false) => self.lease_recreated(fault),
+            (kind, true) => {
+                let holder = self.holder();
+                let done = self.life_meddled(kind, fault);
+                if done {
+                    self.excuse(kind, false, holder);
+                }
+                done
+            }
+            _ => false,
+        }
+    }
+
+    /// What people do to a lock for life.
+    fn life_meddled(&mut self, kind: FaultKind, fault: &Fault) -> bool {
+        let mut rng = Rng::new(fault.salt, 44);
+        let (path, collection) = (self.api.path(), self.api.collection());
+        match kind {
+            FaultKind::PeopleDelete => self.by_hand(&Method::DELETE, &path, &Value::Null),
+            FaultKind::PeopleEdit => {
+                let choice = rng.below(5);
+                let mark = format!("p{}", rng.below(1000));
+                self.edit(|lock| match choice {
+                    0 => lock["metadata"]["labels"]["person"] = mark.into(),
+                    1 => lock["metadata"]["annotations"]["person"] = mark.into(),
+                    2 => lock["data"]["person"] = mark.into(),
+                    // As `kubectl delete --cascade=orphan` of the owner does it.
+                    3 => lock["metadata"]["ownerReferences"] = Value::Null,
+                    _ => lock["metadata"]["annotations"][record::OWNER] = Value::Null,
+                })
+            }
+            FaultKind::PeopleEmpty => self.edit(|lock| {
+                lock["metadata"]["ownerReferences"] = Value::Null;
+                lock["metadata"]["annotations"] = Value::Null;
+            }),
+            FaultKind::PeopleReown => {
+                let uid = format!("00000000-0000-4000-8000-{:012}", rng.below(1000));
+                let both = rng.chance(500);
+                self.edit(|lock| {
+                    lock["metadata"]["ownerReferences"] = json!([{
+                        "apiVersion": "v1", "kind": "Pod", "name": "c0", "uid": uid,
+                    }]);
+                    if both {
+                        lock["metadata"]["annotations"] = Value::Null;
+                    }
+                })
+            }
+            FaultKind::PeopleRecreate => {
+                let Some(mut copy) = self.copy(rng.next_u64()) else {
+                    return false;
+                };
+                for name in ["uid", "resourceVersion", "creationTimestamp"] {
+                    copy["metadata"][name] = Value::Null;
+                }
+                let deleted = self.by_hand(&Method::DELETE, &path, &Value::Null);
+                self.by_hand(&Method::POST, &collection, &copy) || deleted
+            }
             _ => false,
         }
     }

@@ -36,7 +36,8 @@ pub(super) struct Process {
     pub(super) sleep: Option<Sleep>,
     /// When it runs next, in true time.
     pub(super) runs_at: Option<Nanos>,
-    pub(super) cut_off: bool,
+    /// By which fault it is cut off for good, if it is.
+    pub(super) cut_off: Option<u32>,
     pub(super) leaving: bool,
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
@@ -142,7 +143,7 @@ impl Process {
             at,
             sleep: None,
             runs_at: None,
-            cut_off: false,
+            cut_off: None,
             leaving: false,
             stops: None,
             stops_before_send: None,

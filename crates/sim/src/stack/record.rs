@@ -93,11 +93,13 @@ fn lease(object: &Value) -> Snapshot {
 fn life(object: &Value) -> Snapshot {
     let record = parsed(object, OWNER);
     let field = |name: &str| Some(record.as_ref()?[name].as_str()?.into());
-    let by_reference = || text(object, "/metadata/ownerReferences/0/uid").map(Into::into);
+    // Where the two differ it is no lock of whom the annotation names (F11).
+    let reference: Option<Arc<str>> =
+        text(object, "/metadata/ownerReferences/0/uid").map(Into::into);
     Snapshot {
         uid: uid(object),
         version: version(object),
-        holder: field("podUid").or_else(by_reference),
+        holder: reference.or_else(|| field("podUid")),
         nonce: field("term"),
         protects: 0,
         released: false,

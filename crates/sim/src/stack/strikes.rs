@@ -51,7 +51,7 @@ impl World<'_> {
                     let seat = self.seat_of(victim);
                     self.end(victim);
                     let pause = Rng::new(fault.salt, 20).between(SECOND / 5, 12 * SECOND);
-                    self.at(self.now + pause, Due::Start(seat));
+                    self.crashed(victim, seat, pause);
                 }
             }
             FaultKind::Twin => {
@@ -131,7 +131,10 @@ impl World<'_> {
         }
         let ids: Vec<ProcessId> = self.living().map(|process| process.id).collect();
         for id in ids {
-            if self.process(id).is_some_and(|process| process.cut_off) {
+            if self
+                .process(id)
+                .is_some_and(|process| process.cut_off.is_some())
+            {
                 self.end(id);
                 continue;
             }
@@ -182,7 +185,7 @@ impl World<'_> {
     fn victims(&self, fault: &Fault) -> Vec<ProcessId> {
         let sits = |seat: usize| {
             self.living()
-                .find(|process| process.seat == seat && !process.cut_off)
+                .find(|process| process.seat == seat && process.cut_off.is_none())
                 .map(|process| process.id)
         };
         match fault.target {
@@ -191,7 +194,10 @@ impl World<'_> {
             Target::LeaderOr(seat) => self
                 .believers()
                 .into_iter()
-                .find(|id| self.process(*id).is_some_and(|process| !process.cut_off))
+                .find(|id| {
+                    self.process(*id)
+                        .is_some_and(|process| process.cut_off.is_none())
+                })
                 .or_else(|| sits(seat))
                 .into_iter()
                 .collect(),
@@ -252,6 +258,7 @@ impl World<'_> {
                 });
             }
         }
+        self.seats[seat].beyond |= beyond;
         self.at(self.now, Due::SetRate(seat, rate));
     }
 
@@ -259,6 +266,7 @@ impl World<'_> {
         for seat in 0..self.seats.len() {
             let usual = self.plan.seats[seat].rate;
             if self.seats[seat].clock.rate() != usual {
+                self.seats[seat].beyond = false;
                 self.at(self.now, Due::SetRate(seat, usual));
             }
         }

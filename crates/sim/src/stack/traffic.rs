@@ -73,7 +73,10 @@ impl World<'_> {
         for (fault, kind) in std::mem::take(&mut fate.struck) {
             self.struck(fault, kind, Some(id));
         }
-        if fate.lost || cut_off {
+        if let Some(fault) = cut_off {
+            self.struck(fault, FaultKind::NodeLost, Some(id));
+        }
+        if fate.lost || cut_off.is_some() {
             self.is_lost(id, number, answer);
             return;
         }
@@ -283,7 +286,10 @@ impl World<'_> {
             return;
         };
         let (id, seat) = (watch.process, watch.seat);
-        if self.process(id).is_none_or(|process| process.cut_off) {
+        if self
+            .process(id)
+            .is_none_or(|process| process.cut_off.is_some())
+        {
             return;
         }
         let number = (u64::from(id.0) << 32) | self.shown;

@@ -72,6 +72,8 @@ pub(super) struct Seat {
     pub(super) stubborn_until: Nanos,
     /// No watch can be opened until then.
     pub(super) no_watch_until: Nanos,
+    /// Its clock runs beyond rho.
+    pub(super) beyond: bool,
 }
 
 /// Something that happens at its time.
@@ -112,8 +114,13 @@ impl<'a> World<'a> {
             ),
             stubborn_until: 0,
             no_watch_until: 0,
+            beyond: false,
         });
-        let api = Api::new(plan.seed, plan.lock)?;
+        let copies = plan
+            .faults
+            .iter()
+            .any(|fault| fault.kind == FaultKind::Restore);
+        let api = Api::new(plan.seed, plan.lock, copies)?;
         let mut world = Self {
             plan,
             now: 0,
@@ -244,8 +251,15 @@ impl<'a> World<'a> {
     pub(super) fn start(&mut self, seat: usize, twin_of: Option<ProcessId>) {
         let taken = self
             .living()
-            .any(|process| process.seat == seat && !process.leaving && !process.cut_off);
+            .any(|process| process.seat == seat && !process.leaving && process.cut_off.is_none());
         if taken && twin_of.is_none() {
+            return;
+        }
+        if let Some(wakes) = self.machine_sleeps(seat) {
+            // Nothing starts on a machine that sleeps.
+            if twin_of.is_none() {
+                self.at(wakes + MILLI, Due::Start(seat));
+            }
             return;
         }
         let id = ProcessId(u32::try_from(self.processes.len()).unwrap_or(u32::MAX));
@@ -266,6 +280,14 @@ impl<'a> World<'a> {
                     grace: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
                 });
                 self.started(id);
+                if self.seats[seat].beyond {
+                    self.tell(Happening::Excused {
+                        process: id,
+                        kind: FaultKind::ClockBeyond,
+                        strangers_only: false,
+                        for_good: true,
+                    });
+                }
                 self.run_process(id);
             }
             Err(error) => self.tell(Happening::Broken {
@@ -273,6 +295,14 @@ impl<'a> World<'a> {
                 what: format!("an election cannot begin: {error}"),
             }),
         }
+    }
+
+    fn machine_sleeps(&self, seat: usize) -> Option<Nanos> {
+        self.living()
+            .filter(|process| process.seat == seat)
+            .filter_map(|process| process.sleep)
+            .find(|sleep| sleep.kind != SleepKind::Frozen && sleep.until > self.now)
+            .map(|sleep| sleep.until)
     }
 
     /// Let a process run up to now.
@@ -554,6 +584,22 @@ impl<'a> World<'a> {
             self.spread();
         }
         wrote
+    }
+
+    /// Everything was put back to what it was: tell it, and end the watches.
+    pub(super) fn was_restored(&mut self, before: Option<&State>) {
+        let snapshot = |state: &State| record::snapshot(self.plan.lock, &state.object);
+        let write = Write {
+            by: Author::Restore,
+            base: None,
+            before: before.map(snapshot),
+            after: self.api.lock().map(snapshot),
+            since: self.now,
+            warrant: None,
+        };
+        self.since = self.now;
+        self.tell(Happening::Wrote(write));
+        self.spread();
     }
 
     fn peace(&mut self) {
