@@ -163,6 +163,9 @@ kinds! {
     /// Somebody deletes the lock and creates a copy of it.
     PeopleRecreate = "people-recreate", 10;
 
+    /// A controller touches the lock's metadata every few seconds, from then on for good.
+    PeopleLabel = "people-label", 15;
+
     // Fleets.
     /// Candidates go by different timings, as in a rolling change of settings.
     MixedTimings = "mixed-timings", 0;
@@ -223,6 +226,7 @@ impl FaultKind {
                 | Self::PeopleEmpty
                 | Self::PeopleReown
                 | Self::PeopleRecreate
+                | Self::PeopleLabel
         )
     }
 

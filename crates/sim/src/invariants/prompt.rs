@@ -20,6 +20,8 @@ pub(super) struct Prompt {
     ousted: Vec<Ousted>,
     /// When news to each process were last held up.
     struck: Vec<Nanos>,
+    /// The newest two writes of each process; the older of them has been answered.
+    written: Vec<(ProcessId, [u64; 2])>,
 }
 
 struct Ousted {
@@ -35,9 +37,14 @@ impl Invariant for Prompt {
 
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
         match what {
-            Happening::Wrote(write) if !matches!(write.by, Author::Restore) => {
-                self.wrote(at, write, ledger);
-            }
+            Happening::Wrote(write) => match write.by {
+                Author::Restore => self.restored(at, write, ledger),
+                Author::Process(process) => {
+                    self.remember(process, write);
+                    self.wrote(at, write, ledger);
+                }
+                _ => self.wrote(at, write, ledger),
+            },
             Happening::Belief {
                 process,
                 belief: None,
@@ -49,7 +56,6 @@ impl Invariant for Prompt {
                 ..
             } if !kind.is_by_people() => self.held_up(at, *process),
             Happening::Slept { process, .. } => self.held_up(at, *process),
-            // Slow news are no late ones, but everything is slower by them.
             Happening::Restored | Happening::Peace { .. } => self.ousted.clear(),
             _ => {}
         }
@@ -88,6 +94,30 @@ impl Prompt {
                 at,
                 within,
             });
+        }
+    }
+
+    /// Who has had an answer that history no longer knows must not go on (L9).
+    fn restored(&mut self, at: Nanos, write: &Write, ledger: &Ledger) {
+        let now = write.after.as_ref().map_or(0, |after| after.version);
+        for (process, [answered, _]) in self.written.drain(..) {
+            let who = ledger.process(process);
+            if answered > now && who.ours && who.believes(at) && !who.bad_clock {
+                let for_life = who.belief.is_some_and(|belief| belief.until.is_none());
+                self.ousted.push(Ousted {
+                    process,
+                    at,
+                    within: if for_life { FOR_LIFE } else { LEASE },
+                });
+            }
+        }
+    }
+
+    fn remember(&mut self, process: ProcessId, write: &Write) {
+        let version = write.after.as_ref().map_or(0, |after| after.version);
+        match self.written.iter_mut().find(|(who, _)| *who == process) {
+            Some((_, newest)) => *newest = [newest[1], version],
+            None => self.written.push((process, [0, version])),
         }
     }
 

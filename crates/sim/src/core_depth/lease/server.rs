@@ -229,13 +229,18 @@ pub(super) fn invalid(spec: &Spec) -> Option<&'static str> {
     None
 }
 
+/// Whether the annotation speaks for the record.
+pub(super) fn speaks(spec: &Spec, mark: Option<&WriteMark>) -> bool {
+    mark.is_some_and(|mark| {
+        spec.holder.as_deref() == Some(&*mark.holder) && spec.renew_time == Some(mark.renew_time)
+    })
+}
+
 fn protection(spec: &Spec, mark: Option<&WriteMark>) -> Nanos {
     let written = spec
         .duration_seconds
         .and_then(|seconds| u64::try_from(seconds).ok());
-    let speaking = mark.filter(|mark| {
-        spec.holder.as_deref() == Some(&*mark.holder) && spec.renew_time == Some(mark.renew_time)
-    });
+    let speaking = mark.filter(|mark| speaks(spec, Some(mark)));
     let seconds = speaking
         .map(|mark| u64::from(mark.duration_seconds))
         .or(written)
