@@ -8,5 +8,7 @@ mod found;
 mod holding;
 #[path = "lease_rules/leaving.rs"]
 mod leaving;
+#[path = "lease_rules/racing.rs"]
+mod racing;
 #[path = "lease_rules/taking.rs"]
 mod taking;
