@@ -14,6 +14,7 @@ mod process;
 mod report;
 mod rules;
 mod rust;
+mod sim;
 mod test;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Word {
     },
     /// Give what comes from outside to everything that takes it (docs/fuzzing.md)
     Fuzz(fuzz::FuzzArgs),
+    /// Play bad days, a seed for each, and see whether everything holds (docs/simulation.md)
+    Sim(sim::SimArgs),
     /// Whether the simulation finds every seeded bug of crates/sim/mutants (docs/mutants.md)
     Mutants(mutants::MutantsArgs),
     /// Build the control plane for tests if its sources are new, and print the program's path
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         }
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
+        Word::Sim(args) => sim::ask(&mut report, &places, &args),
         Word::Mutants(args) => mutants::ask(&mut report, &places, &args),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
@@ -121,6 +125,9 @@ mod tests {
             "deny --install",
             "fuzz",
             "fuzz lease --minutes 10",
+            "sim",
+            "sim --stack --seeds 5 --from 7",
+            "sim --replay 37",
             "mutants",
             "mutants --list",
             "mutants wall-clock-expiry --seeds 10 --jobs 1 --faults-needed",

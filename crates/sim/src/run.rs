@@ -19,6 +19,20 @@ use crate::{
 pub enum Depth {
     /// The pure protocol.
     Core,
+    /// The whole library over the embedded API server.
+    #[cfg(feature = "stack")]
+    Stack,
+}
+
+impl Depth {
+    /// Its name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            #[cfg(feature = "stack")]
+            Self::Stack => "stack",
+        }
+    }
 }
 
 /// What came of a run.
@@ -64,6 +78,8 @@ pub fn run(
     };
     let ended = match depth {
         Depth::Core => core_depth::play(plan, &mut sink),
+        #[cfg(feature = "stack")]
+        Depth::Stack => crate::stack::play(plan, &mut sink),
     };
     report.violation = judges.finish(ended);
     report.excused = judges.excused();
