@@ -191,6 +191,7 @@ impl LifeModel {
         let owner = &mut self.cluster.pods[pod];
         owner.being_deleted = true;
         if rng.chance(500) {
+            owner.failed = true;
             owner.invent();
         }
         desk.start

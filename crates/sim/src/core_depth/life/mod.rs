@@ -375,8 +375,9 @@ impl LifeModel {
             .position(|container| container.runs.iter().any(|run| run.id == *id))?;
         let runs = &pod.containers[container].runs;
         let is_last = runs.last().is_some_and(|run| run.id == *id);
-        let ended = !is_last || pod.is_down() || runs.last()?.ended.is_some();
-        let stays = pod.is_over() || is_last && pod.has_ended_for_good(container);
+        let ended = runs.iter().any(|run| run.id == *id && run.ended.is_some());
+        // A terminal phase says that nothing in it is started again, whatever still runs.
+        let stays = pod.failed || pod.is_over() || is_last && pod.has_ended_for_good(container);
         (ended && stays).then_some(Warrant::ContainerEnded)
     }
 
