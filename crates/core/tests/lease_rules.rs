@@ -10,5 +10,7 @@ mod holding;
 mod leaving;
 #[path = "lease_rules/racing.rs"]
 mod racing;
+#[path = "lease_rules/renewing.rs"]
+mod renewing;
 #[path = "lease_rules/taking.rs"]
 mod taking;
