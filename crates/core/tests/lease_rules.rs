@@ -8,6 +8,8 @@ mod found;
 mod holding;
 #[path = "lease_rules/leaving.rs"]
 mod leaving;
+#[path = "lease_rules/looking.rs"]
+mod looking;
 #[path = "lease_rules/racing.rs"]
 mod racing;
 #[path = "lease_rules/renewing.rs"]

@@ -46,6 +46,16 @@ impl Bench {
 
     pub(crate) fn give(&mut self, event: Event<Observed, Observed>) {
         let mono = Instant::from_nanos((START + self.now) * 1_000_000);
+        self.give_at(mono, event);
+    }
+
+    /// Wake the elector at exactly this moment, which need not be a whole millisecond.
+    pub(crate) fn wake(&mut self, at: Instant) {
+        self.now = at.as_nanos().div_ceil(1_000_000).saturating_sub(START);
+        self.give_at(at, Event::Tick);
+    }
+
+    fn give_at(&mut self, mono: Instant, event: Event<Observed, Observed>) {
         let wall = MicroTime::from_micros(i64::try_from(self.now).expect("small") * 1000);
         self.elector.handle(Now { mono, wall }, event);
         while let Some(action) = self.elector.poll() {

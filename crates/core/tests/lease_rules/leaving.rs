@@ -1,6 +1,6 @@
 //! How a Lease is left: L10, L11.
 
-use tenure_core::{Command, Elector as _, LossReason, Notice, Outcome, Version};
+use tenure_core::{Command, Elector as _, LossReason, Notice, Outcome, Version, lease::Request};
 
 use crate::bench::{Bench, absent, held, stored, unknown};
 
@@ -177,4 +177,82 @@ fn l10_work_that_ends_without_a_release_leaves_the_lease_to_run_out() {
     assert!(bench.told(|n| *n == Notice::Kept));
     bench.until(60_000);
     assert!(bench.calls.is_empty());
+}
+
+fn failed_release(bench: &Bench) -> bool {
+    bench.told(|n| matches!(n, Notice::ReleaseFailed { .. }))
+}
+
+#[test]
+fn l11_a_release_is_sent_three_times_and_then_given_up() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    for rv in 7..10 {
+        assert!(!failed_release(&bench));
+        bench.until_a_call();
+        let (id, base, write) = bench.write();
+        assert!(write.mark.released);
+        assert_eq!(base, Some(Version::new("u", (rv - 1).to_string())));
+        bench.answer(id, Outcome::Conflict);
+        bench.until_a_call();
+        // Somebody labels it again and again.
+        bench.read_is(Outcome::Done(bench.present(rv)));
+    }
+    bench.until(60_000);
+    assert!(failed_release(&bench) && bench.calls.is_empty());
+}
+
+#[test]
+fn l11_a_release_that_nobody_answers_is_given_up_when_validity_would_be_over() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    let mut calls = 0;
+    while !failed_release(&bench) {
+        if let Some((id, request)) = bench.calls.pop() {
+            calls += 1;
+            assert_eq!(
+                request == Request::Read,
+                calls > 1,
+                "it is settled by reading"
+            );
+            bench.until(bench.now + 2000);
+            bench.answer(id, unknown());
+        } else {
+            bench.until(bench.due());
+        }
+    }
+    assert!((10_000..13_000).contains(&bench.now), "{} ms", bench.now);
+    assert!(calls > 3);
+}
+
+#[test]
+fn l11_an_edited_record_is_not_released_and_a_successor_s_is_nothing_to_release() {
+    for edited in [true, false] {
+        let mut bench = Bench::leading(6);
+        bench.command(Command::WorkEnded { release: true });
+        let (id, _, _) = bench.write();
+        bench.answer(id, Outcome::Conflict);
+        let mut found = if edited {
+            bench.present(9)
+        } else {
+            held("successor", 15, 9)
+        };
+        found.spec.duration_seconds = Some(99);
+        bench.read_is(Outcome::Done(found));
+        assert!(bench.calls.is_empty());
+        assert_eq!(failed_release(&bench), edited);
+        assert_eq!(bench.told(|n| *n == Notice::Released), !edited);
+    }
+}
+
+#[test]
+fn l5_a_release_keeps_what_others_put_there() {
+    let mut bench = Bench::leading(6);
+    let mut edited = bench.present(7);
+    edited.spec.foreign = Some("{\"strategy\":\"x\"}".into());
+    bench.watch(edited.clone());
+    bench.command(Command::WorkEnded { release: true });
+    let (_, base, write) = bench.write();
+    assert_eq!(base, Some(edited.version));
+    assert_eq!(write.spec.foreign, edited.spec.foreign);
 }
