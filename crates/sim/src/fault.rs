@@ -217,6 +217,16 @@ impl FaultKind {
         )
     }
 
+    /// How often it is drawn for that lock. A lock for life changes hands with its Pods, where a
+    /// Lease does by time alone.
+    pub fn weight_for(self, lock: LockKind) -> u64 {
+        let of_pods = matches!(
+            self,
+            Self::Crash | Self::Evict | Self::NameReuse | Self::ForceDelete | Self::NodeLost
+        );
+        self.weight() * if of_pods && lock.is_for_life() { 4 } else { 1 }
+    }
+
     /// Whether it is people who do it, to the lock itself.
     pub fn is_by_people(self) -> bool {
         matches!(

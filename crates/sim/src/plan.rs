@@ -191,6 +191,10 @@ impl Plan {
         // One run in sixteen has it all at the birth of the lock.
         let early = rng.below(16) == 0;
         let last = if early { 25 * SECOND } else { draw.faults_end };
+        let kinds: Vec<(FaultKind, u64)> = kinds
+            .into_iter()
+            .map(|kind| (kind, kind.weight_for(lock)))
+            .collect();
         let faults = faults(
             seed,
             &kinds,
@@ -330,16 +334,16 @@ impl Fleet {
     }
 }
 
-fn faults(seed: u64, kinds: &[FaultKind], many: u64, last: Nanos, end: Nanos) -> Vec<Fault> {
+fn faults(seed: u64, kinds: &[(FaultKind, u64)], many: u64, last: Nanos, end: Nanos) -> Vec<Fault> {
     let mut rng = Rng::new(seed, 1);
-    let whole: u64 = kinds.iter().map(|kind| kind.weight()).sum();
+    let whole: u64 = kinds.iter().map(|(_, weight)| weight).sum();
     let mut faults: Vec<Fault> = (0..u32::try_from(many).unwrap_or(0))
         .filter_map(|id| {
             let mut place = rng.below(whole);
             let (at, salt) = (rng.between(MILLI, last - SECOND), rng.next_u64());
-            let kind = kinds.iter().copied().find(|kind| {
-                let found = place < kind.weight();
-                place = place.saturating_sub(kind.weight());
+            let (kind, _) = kinds.iter().copied().find(|(_, weight)| {
+                let found = place < *weight;
+                place = place.saturating_sub(*weight);
                 found
             })?;
             Some(fault(id, kind, at, salt, end))

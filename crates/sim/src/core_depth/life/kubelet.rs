@@ -82,8 +82,8 @@ impl LifeModel {
         };
         let mut rng = Rng::new(fault.salt, 71);
         let pressure = rng.chance(300);
-        let within = match rng.below(3) {
-            0 => rng.between(SECOND, 30 * SECOND),
+        let within = match rng.below(2) {
+            0 => rng.between(SECOND / 2, 12 * SECOND),
             // As long as a grace period that is respected.
             _ => rng.between(11 * SECOND, 30 * SECOND),
         };
@@ -234,8 +234,8 @@ impl LifeModel {
             return SECOND / 2;
         }
         match rng.below(10) {
-            0 => rng.between(10 * SECOND, 40 * SECOND),
-            1..=5 => rng.between(SECOND / 5, 2 * SECOND),
+            0..=2 => rng.between(10 * SECOND, 60 * SECOND),
+            3..=5 => rng.between(SECOND / 5, 2 * SECOND),
             _ => rng.between(SECOND, 12 * SECOND),
         }
     }

@@ -68,6 +68,8 @@ pub(super) enum Later {
     Collect,
     /// The finalizer lets go of the lock of that uid.
     Finalize(Uid),
+    /// Somebody labels the lock.
+    Label,
     /// Somebody looks after the lock.
     Remedy,
 }
@@ -249,6 +251,10 @@ impl Model for LifeModel {
                 self.collector.off_until = fault.ends();
                 true
             }
+            (FaultKind::PeopleLabel, _) => {
+                self.label(desk);
+                true
+            }
             (FaultKind::Restore, _) => self.restore(desk, fault),
             _ => self.meddle(desk, fault),
         }
@@ -267,6 +273,7 @@ impl Model for LifeModel {
                     desk.news.extend(self.server.remove(desk.now));
                 }
             }
+            Later::Label => self.label(desk),
             Later::Remedy => self.remedy(desk),
         }
     }

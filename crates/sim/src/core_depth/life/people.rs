@@ -8,12 +8,13 @@ use tenure_core::{
 };
 
 use crate::{
+    clock::SECOND,
     fault::{Fault, FaultKind},
     rng::Rng,
     trace::{Author, ProcessId},
 };
 
-use super::{super::model::Desk, LifeModel, server::Content};
+use super::{super::model::Desk, Later, LifeModel, server::Content};
 
 impl LifeModel {
     pub(super) fn meddle(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
@@ -41,6 +42,13 @@ impl LifeModel {
         self.cluster
             .process(ProcessId(number))
             .map(|_| ProcessId(number))
+    }
+
+    /// A controller labels what it finds, again and again.
+    pub(super) fn label(&mut self, desk: &mut Desk<Self>) {
+        desk.later.push((desk.now + 3 * SECOND, Later::Label));
+        let label = format!("l{}", desk.now);
+        self.edit(desk, |content| content.labels = Some(label.into()));
     }
 
     fn is_edited(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
