@@ -237,3 +237,56 @@ fn f10_who_may_not_delete_leaves_it_to_the_collector() {
     bench.expect_rest();
     assert_eq!(bench.elector.deadline(), None);
 }
+
+#[test]
+fn f10_a_lock_that_changes_under_every_delete_is_given_up_after_three() {
+    let (mut bench, write) = releasing();
+    let failed = |notice: &Notice| matches!(notice, Notice::ReleaseFailed { .. });
+    for n in 10..13 {
+        bench.expect_delete(&format!("L@{n}"));
+        assert!(!bench.notices.iter().any(failed));
+        bench.answer(Outcome::Conflict);
+        bench.expect_read();
+        bench.lock(lock(&format!("L@{}", n + 1), &write));
+    }
+    assert!(bench.notices.iter().any(failed));
+    bench.expect_rest();
+}
+
+#[test]
+fn f10_a_release_goes_on_after_a_read_that_failed_and_not_without_a_pause() {
+    for outcome in [Outcome::Refused("403".into()), Outcome::Conflict] {
+        let (mut bench, write) = releasing();
+        bench.answer(Outcome::Conflict);
+        bench.expect_read();
+        bench.answer(outcome);
+        bench.expect_rest();
+        bench.sleep();
+        bench.expect_read();
+        bench.lock(lock("L@10", &write));
+        bench.expect_delete("L@10");
+    }
+}
+
+#[test]
+fn f10_a_lock_that_is_being_deleted_is_released() {
+    let (mut bench, write) = releasing();
+    bench.answer(Outcome::Conflict);
+    bench.expect_read();
+    let mut leaving = lock("L@12", &write);
+    leaving.being_deleted = true;
+    bench.lock(leaving);
+    assert!(bench.notices.contains(&Notice::Released));
+    bench.expect_rest();
+}
+
+#[test]
+fn l10_during_a_call_a_leader_is_woken_for_the_end_of_the_grace_alone() {
+    let mut bench = Bench::leading();
+    bench.sleep();
+    bench.expect_read();
+    assert_eq!(bench.elector.deadline(), None);
+    bench.command(Command::StepDown);
+    let by = bench.now().after(10 * SECOND);
+    assert_eq!(bench.elector.deadline(), Some(by));
+}

@@ -9,4 +9,5 @@ mod gaining;
 mod holding;
 mod leaving;
 mod removing;
+mod rounds;
 mod transcripts;
