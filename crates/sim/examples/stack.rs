@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p tenure-sim --example stack -- <first> <many> [lease|config-map|leader-lock] [fault ...]`
 
+#![allow(clippy::cast_precision_loss, reason = "for people")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenure_sim::{

@@ -219,14 +219,14 @@ impl Api {
         taken
     }
 
-    /// The next line of a watch that is there already; `None` inside at its end.
-    pub(super) fn next_line(&self, body: &mut ResponseBody) -> Option<Option<Bytes>> {
+    /// The next line of a watch, if it is there already; none at its end.
+    pub(super) fn next_line(&self, body: &mut ResponseBody) -> Poll<Option<Bytes>> {
         let _inside = self.runtime.enter();
         let mut context = Context::from_waker(noop_waker_ref());
         match Pin::new(body).poll_frame(&mut context) {
-            Poll::Pending => None,
-            Poll::Ready(Some(Ok(frame))) => Some(frame.into_data().ok()),
-            Poll::Ready(_) => Some(None),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().ok()),
+            Poll::Ready(_) => Poll::Ready(None),
         }
     }
 

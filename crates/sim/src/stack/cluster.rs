@@ -40,12 +40,26 @@ pub(super) struct Cluster {
     longest_call: Nanos,
 }
 
+/// What a candidate is made of.
+struct Candidacy {
+    builder: tenure::Builder,
+    context: ContextInfo,
+    limit: Duration,
+    grace: Duration,
+    /// What it is known by, where that is not what it calls itself.
+    known: Option<Arc<str>>,
+}
+
 /// Something of the cluster's own that happens later.
 pub(super) enum Later {
     /// The kubelet notices that a container has ended, and starts it again.
     Restart(usize, Arc<str>),
     /// A seat gets another Pod, with a process in it.
     Replace(usize, Arc<str>),
+    /// A controller labels what it finds, again and again.
+    Label(u64),
+    /// Somebody looks whether the lock is in order.
+    Remedy,
 }
 
 impl Cluster {
@@ -87,7 +101,7 @@ impl World<'_> {
         twin_of: Option<ProcessId>,
     ) -> Option<(Birth, Option<Arc<str>>)> {
         let seed = hashed([self.plan.seed, id.0.into(), 6]);
-        let (builder, context, limit, grace, known) = if self.plan.lock.is_for_life() {
+        let candidacy = if self.plan.lock.is_for_life() {
             self.newcomer_for_life(id, seat, twin_of)?
         } else {
             self.newcomer_for_lease(seat, twin_of)
@@ -98,26 +112,16 @@ impl World<'_> {
             seat,
             machine: self.seats[seat].clock.clone(),
             now: self.now,
-            context,
-            builder: builder.seed(seed),
-            limit,
-            grace,
+            context: candidacy.context,
+            builder: candidacy.builder.seed(seed),
+            limit: candidacy.limit,
+            grace: candidacy.grace,
             seed: hashed([self.plan.seed, id.0.into(), 62]),
         };
-        Some((birth, known))
+        Some((birth, candidacy.known))
     }
 
-    fn newcomer_for_lease(
-        &mut self,
-        seat: usize,
-        twin_of: Option<ProcessId>,
-    ) -> (
-        tenure::Builder,
-        ContextInfo,
-        Duration,
-        Duration,
-        Option<Arc<str>>,
-    ) {
+    fn newcomer_for_lease(&mut self, seat: usize, twin_of: Option<ProcessId>) -> Candidacy {
         let settings = &self.plan.seats[seat];
         let timing = settings.timing.lease();
         let mut builder = LeaderElection::lease_lock(NAME)
@@ -136,7 +140,13 @@ impl World<'_> {
         }
         self.cluster.containers.push(None);
         let context = ContextInfo::outside(NAMESPACE, name(seat));
-        (builder, context, timing.call_limit(), timing.grace(), None)
+        Candidacy {
+            builder,
+            context,
+            limit: timing.call_limit(),
+            grace: timing.grace(),
+            known: None,
+        }
     }
 
     fn newcomer_for_life(
@@ -144,20 +154,13 @@ impl World<'_> {
         id: ProcessId,
         seat: usize,
         twin_of: Option<ProcessId>,
-    ) -> Option<(
-        tenure::Builder,
-        ContextInfo,
-        Duration,
-        Duration,
-        Option<Arc<str>>,
-    )> {
+    ) -> Option<Candidacy> {
         let timing = SeatTiming::life();
-        let mut pod = match self.cluster.pods[seat].take() {
-            Some(pod) => pod,
-            None => {
-                let restarts = hashed([self.plan.seed, seat as u64, 80]) % 4 > 0;
-                self.make_pod(seat, restarts)?
-            }
+        let mut pod = if let Some(pod) = self.cluster.pods[seat].take() {
+            pod
+        } else {
+            let restarts = !hashed([self.plan.seed, seat as u64, 80]).is_multiple_of(4);
+            self.make_pod(seat, restarts)?
         };
         if twin_of.is_none() {
             self.container_starts(seat, &mut pod);
@@ -165,11 +168,12 @@ impl World<'_> {
         let own = pod.own(&name(seat));
         let pid = 100 + id.0;
         // Containers share the PID namespace of their Pod, or each start has its own.
-        let namespace = if hashed([self.plan.seed, seat as u64, 81]) % 2 == 0 || twin_of.is_some() {
-            pod.uid.to_string()
-        } else {
-            pod.container.clone()
-        };
+        let namespace =
+            if hashed([self.plan.seed, seat as u64, 81]).is_multiple_of(2) || twin_of.is_some() {
+                pod.uid.to_string()
+            } else {
+                pod.container.clone()
+            };
         let alive = &self.cluster.alive[seat];
         alive.begins(pid);
         let processes = alive.seen_by(pid, seat, &namespace);
@@ -184,13 +188,13 @@ impl World<'_> {
             .containers
             .push(Some((Arc::clone(&pod.uid), pod.container.clone())));
         self.cluster.pods[seat] = Some(pod);
-        Some((
+        Some(Candidacy {
             builder,
             context,
-            timing.call_limit,
-            timing.grace,
-            Some(known),
-        ))
+            limit: timing.call_limit,
+            grace: timing.grace,
+            known: Some(known),
+        })
     }
 
     /// A process has started.
@@ -271,6 +275,19 @@ impl World<'_> {
                 }
                 self.start(seat, None);
             }
+            Later::Label(count) => {
+                let label = format!("l{count}");
+                self.edit(|lock| lock["metadata"]["labels"]["controller"] = label.into());
+                let next = Due::Cluster(Later::Label(count + 1));
+                self.at(self.now + 3 * SECOND, next);
+            }
+            Later::Remedy => {
+                // People see who leads before they put a lock right.
+                if self.believers().is_empty() && self.is_spoilt() {
+                    let path = self.api.path();
+                    self.by_hand(&Method::DELETE, &path, &Value::Null);
+                }
+            }
         }
     }
 
@@ -305,6 +322,10 @@ impl World<'_> {
     /// A fault strikes the lock, the server or the Pods. False where it could do nothing.
     pub(super) fn strike_cluster(&mut self, fault: &Fault, victim: Option<ProcessId>) -> bool {
         match fault.kind {
+            FaultKind::PeopleLabel => {
+                self.cluster_later(Later::Label(0));
+                true
+            }
             FaultKind::GcLate => {
                 self.cluster.late = fault.lasts;
                 true
@@ -435,12 +456,10 @@ impl World<'_> {
                 self.cluster.pods[seat] = None;
             }
         }
-        if self.is_spoilt() {
-            let path = self.api.path();
-            self.by_hand(&Method::DELETE, &path, &Value::Null);
-        }
         self.collect_garbage();
         let waits = 2 * (30 * SECOND / SLOWEST * 1_000_000);
+        // Later than any process that would still have put it right itself.
+        self.at(self.now + waits / 2, Due::Cluster(Later::Remedy));
         waits + 2 * calls
     }
 
@@ -477,6 +496,40 @@ impl World<'_> {
         let holder = self.holder();
         self.excuse(fault.kind, false, holder);
         self.was_restored(before.as_ref());
+        if self.plan.lock.is_for_life() {
+            for seat in 0..self.seats.len() {
+                self.pod_was_restored(fault, seat);
+            }
+        }
         true
+    }
+
+    /// A Pod that was made since is not known any more, whose process goes on for a while; and one
+    /// that is known again has none.
+    fn pod_was_restored(&mut self, fault: &Fault, seat: usize) {
+        let known = self.api.server().object("pods", NAMESPACE, &name(seat));
+        let uid = known.and_then(|pod| Some(Arc::from(pod["metadata"]["uid"].as_str()?)));
+        let own = self.cluster.pods[seat]
+            .as_ref()
+            .map(|pod| Arc::clone(&pod.uid));
+        if uid == own {
+            return;
+        }
+        self.cluster.pods[seat] = None;
+        let soon = self.now + SECOND + Rng::new(fault.salt, 33 + seat as u64).below(5 * SECOND);
+        for process in self.sitting(seat) {
+            self.tell(Happening::Excused {
+                process,
+                kind: fault.kind,
+                strangers_only: false,
+                for_good: true,
+            });
+            if let Some(process) = self.process_mut(process) {
+                process.leaving = true;
+            }
+            self.at(soon, Due::End(process));
+        }
+        let other = uid.unwrap_or_else(|| "none".into());
+        self.at(soon + MILLI, Due::Cluster(Later::Replace(seat, other)));
     }
 }

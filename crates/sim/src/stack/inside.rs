@@ -84,10 +84,16 @@ struct State {
 }
 
 /// A leadership that the process was given.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a step that was taken or not"
+)]
 struct Term {
     handle: LeadershipHandle,
     /// When it ends, by the clock, as it was last looked at.
-    until: Option<Option<Instant>>,
+    until: Option<Instant>,
+    /// It was looked at.
+    known: bool,
     announced: bool,
     told: bool,
     over: bool,
@@ -165,6 +171,7 @@ impl Inside {
         self.state().terms.push(Term {
             handle,
             until: None,
+            known: false,
             announced: false,
             told: false,
             over: false,
@@ -259,11 +266,13 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
                 what: "a leadership that was over leads again".into(),
             });
         }
-        let until = match term.until {
-            Some(known) if ends_at(clock, term, reading, known) => known,
-            _ => end_of(clock, term, reading),
+        let until = if term.known && ends_at(clock, term, reading, term.until) {
+            term.until
+        } else {
+            end_of(clock, term, reading)
         };
-        term.until = Some(until);
+        term.until = until;
+        term.known = true;
         believed = Some(Believed {
             term: term.handle.term(),
             token: term.handle.token().as_str().parse().unwrap_or(0),
@@ -398,7 +407,7 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
         }
         match (lost, term.given_up.take()) {
             (Some(LossReason::SteppedDown | LossReason::Abandoned) | None, Some(how)) => {
-                notify(how)
+                notify(how);
             }
             (Some(reason), _) => notify(Notice::Lost(reason)),
             (None, None) => notify(Notice::Released),

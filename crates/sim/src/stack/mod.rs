@@ -1,6 +1,7 @@
 //! Stack depth: the real library, with its driver, its calls and kube's client, over the embedded
 //! API server. Each process has a tokio runtime whose time is moved by hand; requests, answers and
-//! watch events go through one queue in true time.
+//! watch events go through one queue in true time. A foreign candidate's seat is taken by one of
+//! ours here; the core depth has the foreign one.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -365,5 +365,6 @@ fn is_weather(kind: FaultKind) -> bool {
             | K::PeopleEmpty
             | K::PeopleReown
             | K::PeopleRecreate
+            | K::PeopleLabel
     )
 }

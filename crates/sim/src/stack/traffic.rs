@@ -1,6 +1,6 @@
 //! Requests, answers and watches on their way, and what the faults do to them there.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -208,7 +208,7 @@ impl World<'_> {
             .unwrap_or(300_u64);
         if let Some((lag, fault)) = stale {
             // The present state is not known there yet.
-            while self.api.next_line(&mut body).flatten().is_some() {}
+            while let Poll::Ready(Some(_)) = self.api.next_line(&mut body) {}
             self.struck(fault, FaultKind::StaleServer, Some(id));
             self.shows_the_past(index, lag, opens);
         }
@@ -269,9 +269,9 @@ impl World<'_> {
                 return;
             };
             match self.api.next_line(body) {
-                None => return,
-                Some(Some(bytes)) => self.send_event(index, &bytes),
-                Some(None) => {
+                Poll::Pending => return,
+                Poll::Ready(Some(bytes)) => self.send_event(index, &bytes),
+                Poll::Ready(None) => {
                     watch.body = None;
                     let at = watch.last + MILLI;
                     self.at(at, Due::WatchEnds(index, false));
@@ -392,7 +392,7 @@ impl World<'_> {
             } else {
                 self.seats[seat].no_watch_until = fault.ends();
             }
-            let broken = fault.salt % 2 == 0;
+            let broken = fault.salt.is_multiple_of(2);
             self.at(at + MILLI, Due::WatchEnds(index, broken));
         }
         if cut {
@@ -442,7 +442,7 @@ fn base(method: &Method, body: &Bytes) -> Option<(Arc<str>, u64)> {
 fn made_up_answer(code: u16, method: &Method, path: &str, salt: u64) -> Reply {
     let mut headers = HeaderMap::new();
     let mut content_type = "application/json";
-    let plain = matches!(code, 429) || (code == 404 && salt % 2 == 0);
+    let plain = matches!(code, 429) || (code == 404 && salt.is_multiple_of(2));
     let body = match code {
         429 => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
@@ -454,7 +454,7 @@ fn made_up_answer(code: u16, method: &Method, path: &str, salt: u64) -> Reply {
                 401 => "Unauthorized",
                 403 => "Forbidden",
                 404 => "NotFound",
-                409 if *method == Method::POST && salt % 2 == 0 => "AlreadyExists",
+                409 if *method == Method::POST && salt.is_multiple_of(2) => "AlreadyExists",
                 409 => "Conflict",
                 410 => "Gone",
                 500 => "InternalError",

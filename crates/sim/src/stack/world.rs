@@ -33,6 +33,10 @@ use super::{
     traffic::{Arrival, ServerWatch},
 };
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a moment of the run that was reached"
+)]
 pub(super) struct World<'a> {
     pub(super) plan: &'a Plan,
     pub(super) now: Nanos,
@@ -408,7 +412,7 @@ impl<'a> World<'a> {
         let process = self.process(id)?;
         let until = match process.sleep {
             Some(sleep) => sleep.until,
-            None => self.ahead(process)?,
+            None => self.ahead(process),
         };
         if until <= self.now {
             return Some(what);
@@ -423,21 +427,20 @@ impl<'a> World<'a> {
     }
 
     /// Up to when a process has run already; now where it has not run ahead.
-    fn ahead(&self, process: &Process) -> Option<Nanos> {
+    fn ahead(&self, process: &Process) -> Nanos {
         let clock = &self.seats[process.seat].clock;
         let reached = clock.truth(process.at);
-        Some(if reached > self.now + TICK {
+        if reached > self.now + TICK {
             reached
         } else {
             self.now
-        })
+        }
     }
 
     /// Whether a process does nothing at this moment.
     pub(super) fn is_asleep(&self, id: ProcessId) -> bool {
-        self.process(id).is_none_or(|process| {
-            process.sleep.is_some() || self.ahead(process).is_some_and(|ahead| ahead > self.now)
-        })
+        self.process(id)
+            .is_none_or(|process| process.sleep.is_some() || self.ahead(process) > self.now)
     }
 
     /// Let a process do nothing until then.
@@ -507,7 +510,7 @@ impl<'a> World<'a> {
         let ahead = self
             .living()
             .filter(|process| process.seat == seat)
-            .filter_map(|process| self.ahead(process))
+            .map(|process| self.ahead(process))
             .max()
             .unwrap_or(0);
         if ahead > self.now {
@@ -541,6 +544,7 @@ impl<'a> World<'a> {
 
     /// Tell what was written to the lock by the request that was applied just now, and show it to
     /// whoever watches.
+    #[allow(clippy::needless_pass_by_value, reason = "each write keeps its own")]
     pub(super) fn publish(&mut self, by: Author, base: Option<(Arc<str>, u64)>) -> bool {
         let kind = self.plan.lock;
         let writes = self.api.take_writes(self.now);
@@ -609,6 +613,7 @@ impl<'a> World<'a> {
         self.at(self.now + within + SECOND, Due::Over);
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is made to be told")]
     pub(super) fn tell(&mut self, what: Happening) {
         if self.over {
             return;
