@@ -45,8 +45,10 @@ impl LifeModel {
         });
         desk.end.extend(with_it);
         let going = self.cluster.pods[pod].is_going();
-        if is_main || going && rest.is_empty() {
+        if is_main {
             self.container_ended(desk, pod, container);
+        } else if going && here.is_empty() {
+            self.all_ended(desk, pod);
         } else if !going && !twin {
             // Its supervisor starts another one.
             let seat = self.cluster.pods[pod].seat;
@@ -178,10 +180,10 @@ impl LifeModel {
             return;
         }
         owner.being_deleted = true;
-        let down = owner.is_down();
-        self.ask_all_to_end(desk, pod, within);
-        if down {
+        if owner.is_down() {
             self.went_down(desk, pod);
+        } else {
+            self.ask_all_to_end(desk, pod, within);
         }
     }
 
@@ -286,6 +288,13 @@ impl LifeModel {
         self.will_report(desk, pod);
     }
 
+    /// Its supervisors, if it has any, end with the last of their children.
+    fn all_ended(&mut self, desk: &mut Desk<Self>, pod: usize) {
+        for container in 0..self.cluster.pods[pod].containers.len() {
+            self.container_ended(desk, pod, container);
+        }
+    }
+
     fn went_down(&mut self, desk: &mut Desk<Self>, pod: usize) {
         let mut rng = self.dice(desk.now, 91 + pod as u64);
         let owner = &self.cluster.pods[pod];
@@ -306,6 +315,9 @@ impl LifeModel {
 
     fn ask_all_to_end(&mut self, desk: &mut Desk<Self>, pod: usize, within: Nanos) {
         let living = self.cluster.living(pod);
+        if living.is_empty() {
+            self.all_ended(desk, pod);
+        }
         desk.ask_to_end
             .extend(living.into_iter().map(|process| (process, within)));
     }
