@@ -6,16 +6,19 @@
 //! | [`plan`], [`fault`] | what a seed decides, before it happens |
 //! | [`clock`] | clocks with rates of their own, as functions of true time |
 //! | [`trace`], [`ledger`], [`invariants`] | what happened, what is known of it, what must hold |
+//! | [`report`] | what a failing seed prints: a timeline, a picture, the smallest run, the command |
 //! | [`core_depth`] | the pure protocol, in a world without any I/O |
 //! | `stack` | the whole library over the embedded API server |
 
 pub mod clock;
 pub mod command;
 pub mod core_depth;
+pub mod exhaustive;
 pub mod fault;
 pub mod invariants;
 pub mod ledger;
 pub mod plan;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod slack;
