@@ -10,6 +10,8 @@ pub type Nanos = u64;
 pub const SECOND: Nanos = 1_000_000_000;
 /// A millisecond of true time.
 pub const MILLI: Nanos = 1_000_000;
+/// A moment that never comes.
+pub const NEVER: Nanos = Nanos::MAX;
 
 /// 2026-01-01T00:00:00Z.
 const WALL_START: i64 = 1_767_225_600_000_000;

@@ -59,7 +59,11 @@ pub fn search(seed: u64, timing: SeatTiming, schedules: u64) -> Worst {
         }
         let next = judge(changed(&current.plan, &mut rng));
         if next.violation.is_some() || next.slack <= current.slack {
-            stuck = if next.slack < current.slack { 0 } else { stuck + 1 };
+            stuck = if next.slack < current.slack {
+                0
+            } else {
+                stuck + 1
+            };
             current = next;
         } else {
             stuck += 1;
@@ -114,7 +118,12 @@ fn changed(plan: &Plan, rng: &mut Rng) -> Plan {
     let mut plan = plan.clone();
     match rng.below(8) {
         0 => {
-            let id = plan.faults.iter().map(|fault| fault.id).max().map_or(0, |id| id + 1);
+            let id = plan
+                .faults
+                .iter()
+                .map(|fault| fault.id)
+                .max()
+                .map_or(0, |id| id + 1);
             let fault = any(id, rng);
             plan.faults.push(fault);
         }
@@ -155,7 +164,11 @@ fn any(id: u32, rng: &mut Rng) -> Fault {
 /// Earlier or later, longer or shorter, by a lot or by very little.
 fn shift(fault: &mut Fault, rng: &mut Rng) {
     let by = 1u64 << rng.between(10, 34);
-    let value = if rng.below(2) == 0 { &mut fault.at } else { &mut fault.lasts };
+    let value = if rng.below(2) == 0 {
+        &mut fault.at
+    } else {
+        &mut fault.lasts
+    };
     *value = if rng.below(2) == 0 {
         value.saturating_add(by)
     } else {

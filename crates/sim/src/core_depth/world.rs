@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 use tenure_core::{Action, CallId, Command, Elector as _, Event, Notice, Now, Outcome, Sight};
 
 use crate::{
-    clock::{MILLI, MachineClock, Nanos, SECOND},
+    clock::{MILLI, MachineClock, NEVER, Nanos, SECOND},
     fault::FaultKind,
     plan::{FASTEST, Plan, SLOWEST},
     rng::{Rng, hashed},
@@ -251,6 +251,9 @@ impl<'a, M: Model> World<'a, M> {
     }
 
     pub(super) fn start(&mut self, seat: usize, twin_of: Option<ProcessId>) {
+        if self.plan.seats[seat].starts == NEVER {
+            return;
+        }
         // Nothing starts on a machine that is asleep.
         let asleep = self
             .living()
