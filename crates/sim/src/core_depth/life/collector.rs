@@ -23,11 +23,11 @@ impl LifeModel {
             return;
         }
         let mut rng = self.dice(desk.now, 100);
-        let longest = match rng.below(4) {
+        let longest = match rng.below(8) {
             _ if desk.now < self.collector.late_until => 60 * SECOND,
             0 => SECOND / 20,
-            1 => 20 * SECOND,
-            _ => 3 * SECOND,
+            1 | 2 => 3 * SECOND,
+            _ => 20 * SECOND,
         };
         let at = desk.now.max(self.collector.off_until) + rng.below(longest);
         desk.later.push((at, Later::Collect));

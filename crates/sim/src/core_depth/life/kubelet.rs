@@ -69,7 +69,7 @@ impl LifeModel {
     /// Reports are late, and now and then very late.
     pub(super) fn will_report(&mut self, desk: &mut Desk<Self>, pod: usize) {
         let mut rng = self.dice(desk.now, 70 + pod as u64);
-        let late = if rng.chance(150) && !self.peace {
+        let late = if rng.chance(300) && !self.peace {
             25 * SECOND
         } else {
             3 * SECOND
@@ -85,7 +85,7 @@ impl LifeModel {
         let mut rng = Rng::new(fault.salt, 71);
         let pressure = rng.chance(300);
         let within = match rng.below(2) {
-            0 => rng.between(SECOND / 2, 12 * SECOND),
+            0 => rng.between(SECOND / 2, 8 * SECOND),
             // As long as a grace period that is respected.
             _ => rng.between(11 * SECOND, 30 * SECOND),
         };

@@ -134,6 +134,11 @@ impl Model for LifeModel {
         {
             desk.tell(excuse(newcomer.process, kind));
         }
+        if owner.is_going() && !owner.lost {
+            // A twin in a Pod that was told to end is told, too.
+            let within = hashed([self.seed, desk.now, 123]) % (12 * SECOND);
+            desk.ask_to_end.push((newcomer.process, within));
+        }
         if owner.lost {
             desk.cut_off.push(newcomer.process);
         }
