@@ -273,6 +273,11 @@ impl World<'_> {
                 if self.has_pod(seat, &uid) {
                     self.cluster.pods[seat] = None;
                 }
+                let mut others = self.in_pod(&uid);
+                others.retain(|id| self.process(*id).is_some_and(|p| p.cut_off.is_none()));
+                for other in others {
+                    self.end(other);
+                }
                 self.start(seat, None);
             }
             Later::Label(count) => {
@@ -289,6 +294,19 @@ impl World<'_> {
                 }
             }
         }
+    }
+
+    /// The living processes of a Pod.
+    fn in_pod(&self, uid: &str) -> Vec<ProcessId> {
+        let here = |process: &&super::process::Process| {
+            self.cluster.containers[process.id.0 as usize]
+                .as_ref()
+                .is_some_and(|(pod, _)| &**pod == uid)
+        };
+        self.living()
+            .filter(here)
+            .map(|process| process.id)
+            .collect()
     }
 
     fn has_pod(&self, seat: usize, uid: &str) -> bool {
@@ -308,6 +326,10 @@ impl World<'_> {
             .is_some_and(|(_, container)| *container == pod.container);
         if !here {
             return;
+        }
+        // A container ends with all that runs in it.
+        for other in self.in_pod(&pod.uid) {
+            self.end(other);
         }
         self.container_ended(seat, &pod);
         let later = if pod.restarts {
@@ -342,7 +364,7 @@ impl World<'_> {
                 let seat = self.seat_of(victim);
                 let pod = self.cluster.containers[victim.0 as usize].clone();
                 match pod {
-                    Some((uid, _)) => self.strike_pod(fault, victim, seat, &uid),
+                    Some((uid, _)) => self.strike_pod(fault, seat, &uid),
                     None => self.strike_seat(fault, victim, seat),
                 }
                 true
@@ -373,53 +395,54 @@ impl World<'_> {
         }
     }
 
-    fn strike_pod(&mut self, fault: &Fault, victim: ProcessId, seat: usize, uid: &Arc<str>) {
+    fn strike_pod(&mut self, fault: &Fault, seat: usize, uid: &Arc<str>) {
         let mut rng = Rng::new(fault.salt, 32);
-        let later = |later| Due::Cluster(later);
-        if fault.kind != FaultKind::Evict {
-            // What the process believes from now on is not covered.
+        let replace = || Due::Cluster(Later::Replace(seat, Arc::clone(uid)));
+        let here = self.in_pod(uid);
+        if fault.kind == FaultKind::Evict {
+            let within = rng.between(SECOND, 30 * SECOND);
+            self.terminate_pod(seat, uid);
+            for id in here {
+                self.ask_to_end(id, within);
+            }
+            self.at(self.now + within + MILLI, replace());
+            return;
+        }
+        for id in here.iter().copied() {
+            // What it believes from now on is not covered.
             self.tell(Happening::Excused {
-                process: victim,
+                process: id,
                 kind: fault.kind,
                 strangers_only: false,
                 for_good: true,
             });
-        }
-        match fault.kind {
-            FaultKind::Evict => {
-                let within = rng.between(SECOND, 30 * SECOND);
-                self.terminate_pod(seat, uid);
-                self.ask_to_end(victim, within);
-                self.at(
-                    self.now + within + MILLI,
-                    later(Later::Replace(seat, Arc::clone(uid))),
-                );
-            }
-            FaultKind::NodeLost => {
-                if let Some(process) = self.process_mut(victim) {
+            if let Some(process) = self.process_mut(id) {
+                if fault.kind == FaultKind::NodeLost {
                     process.cut_off = Some(fault.id);
-                }
-                let replaced = self.now + rng.between(5 * SECOND, 40 * SECOND);
-                self.at(replaced, later(Later::Replace(seat, Arc::clone(uid))));
-            }
-            _ => {
-                // The process does not notice, and goes on for a while.
-                self.remove_pod(seat, uid);
-                if self.has_pod(seat, uid) {
-                    self.cluster.pods[seat] = None;
-                }
-                if let Some(process) = self.process_mut(victim) {
+                } else {
                     process.leaving = true;
                 }
-                self.at(fault.ends(), Due::End(victim));
-                let pause = if fault.kind == FaultKind::NameReuse {
-                    SECOND / 4
-                } else {
-                    rng.between(SECOND, 20 * SECOND)
-                };
-                self.at(self.now + pause, Due::Start(seat));
             }
         }
+        if fault.kind == FaultKind::NodeLost {
+            let replaced = self.now + rng.between(5 * SECOND, 40 * SECOND);
+            self.at(replaced, replace());
+            return;
+        }
+        // The processes do not notice, and go on for a while.
+        self.remove_pod(seat, uid);
+        if self.has_pod(seat, uid) {
+            self.cluster.pods[seat] = None;
+        }
+        for id in here {
+            self.at(fault.ends(), Due::End(id));
+        }
+        let pause = if fault.kind == FaultKind::NameReuse {
+            SECOND / 4
+        } else {
+            rng.between(SECOND, 20 * SECOND)
+        };
+        self.at(self.now + pause, Due::Start(seat));
     }
 
     pub(super) fn cluster_strike_ends(&mut self, fault: &Fault) {
@@ -446,6 +469,14 @@ impl World<'_> {
                 .is_none_or(|(uid, _)| self.pod_is_there(uid));
             if !there {
                 self.end(id);
+            } else if self.process(id).is_some_and(|process| process.leaving) {
+                // It is told to end, and need not wait any more.
+                let seat = self.seat_of(id);
+                let uid = self.cluster.containers[id.0 as usize].clone();
+                self.end(id);
+                if let Some((uid, _)) = uid {
+                    self.at(self.now, Due::Cluster(Later::Replace(seat, uid)));
+                }
             }
         }
         for seat in 0..self.seats.len() {
