@@ -227,6 +227,14 @@ impl FaultKind {
         self.weight() * if of_pods && lock.is_for_life() { 4 } else { 1 }
     }
 
+    /// Whether who is struck does nothing for a while.
+    pub fn is_a_sleep(self) -> bool {
+        matches!(
+            self,
+            Self::Freeze | Self::FreezeBeforeSend | Self::Suspend | Self::VmPause
+        )
+    }
+
     /// Whether it is people who do it, to the lock itself.
     pub fn is_by_people(self) -> bool {
         matches!(

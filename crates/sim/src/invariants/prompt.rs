@@ -14,6 +14,8 @@ const LEASE: Nanos = 5 * SECOND;
 const FOR_LIFE: Nanos = 45 * SECOND;
 /// A call that was under way may have been struck that long before.
 const BEFORE: Nanos = 12 * SECOND;
+/// No fault makes a process sleep for longer.
+const LONGEST_SLEEP: Nanos = 25 * SECOND;
 
 #[derive(Default)]
 pub(super) struct Prompt {
@@ -54,7 +56,11 @@ impl Invariant for Prompt {
                 kind,
                 process: Some(process),
                 ..
-            } if !kind.is_by_people() => self.held_up(at, *process),
+            } if !kind.is_by_people() => {
+                // Who sleeps is told of it when it wakes.
+                let sleeps = if kind.is_a_sleep() { LONGEST_SLEEP } else { 0 };
+                self.held_up(at + sleeps, *process);
+            }
             Happening::Slept { process, .. } => self.held_up(at, *process),
             Happening::Restored | Happening::Peace { .. } => self.ousted.clear(),
             _ => {}
@@ -146,6 +152,6 @@ impl Prompt {
         if self.struck.len() <= index {
             self.struck.resize(index + 1, 0);
         }
-        self.struck[index] = at;
+        self.struck[index] = self.struck[index].max(at);
     }
 }
