@@ -1,4 +1,6 @@
-//! What an observer makes of what it sees, and when it looks: L2, L9, L14, L15, L16, L20.
+//! What an observer makes of what it sees, and when it looks: L2, L9, L14 to L17, L20.
+
+use std::time::Duration;
 
 use tenure_core::{
     Command, Elector as _, Event, Holder, Instant, LeaseTiming, Notice, Outcome, Status, Version,
@@ -327,4 +329,27 @@ fn l16_whoever_is_woken_at_exactly_its_deadline_has_something_to_do() {
     let mut releasing = Bench::leading(6);
     releasing.command(Command::WorkEnded { release: true });
     wake_exactly(releasing, 20_000);
+}
+
+/// Seeds of runs that are written down somewhere stay good: the numbers are SplitMix64's.
+#[test]
+fn l17_equal_seeds_spread_in_equal_ways() {
+    let mut state: u64 = 1;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let mut bench = Bench::new();
+    bench.command(Command::Stand);
+    for rv in 5..25 {
+        let now = Instant::from_nanos((START + bench.now) * 1_000_000);
+        bench.read_is(Outcome::Done(held("other", 15, rv)));
+        // The retry period, shortened by up to a half.
+        let pause = 1_000_000_000 + next() % 1_000_000_001;
+        let due = now.after(Duration::from_nanos(pause));
+        assert_eq!(bench.elector.deadline(), Some(due));
+        bench.until_a_call();
+    }
 }
