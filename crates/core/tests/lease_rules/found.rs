@@ -69,3 +69,15 @@ fn l2_an_acquiring_write_that_was_applied_and_refused_is_waited_out_like_any_rec
     assert!(bench.now >= seen_at + 15_000, "{} ms", bench.now);
     assert!(!bench.leads());
 }
+
+/// Seed 5035754 at core depth: a person deleted the Lease and created a copy of it, while the answer
+/// to the acquiring write was on its way to be lost. The copy was adopted.
+#[test]
+fn l6_a_copy_of_ones_own_write_in_another_object_is_not_adopted() {
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(released("u", 5)));
+    let (id, _, write) = bench.write();
+    bench.answer(id, unknown());
+    bench.read_is(Outcome::Done(stored(&write, "another", 9)));
+    assert!(!bench.leads());
+}

@@ -260,7 +260,7 @@ fn f4_a_lock_that_was_created_is_not_taken_up_again() {
 
 #[test]
 fn while_a_call_is_under_way_there_is_nothing_to_wake_up_for() {
-    let mut bench = Bench::standing();
+    let bench = Bench::standing();
     bench.expect_read();
     assert_eq!(bench.elector.deadline(), None, "waiting");
     let mut bench = Bench::leading();
