@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{outcome::Outcome, status::Notice};
+use crate::{outcome::Outcome, status::Notice, version::Uid};
 
 use super::{
     elector::{Call, LeaseElector, Phase, Sent, What},
@@ -18,6 +18,9 @@ pub(super) struct Attempt {
     unsettled: Vec<Sent>,
     /// Whether it creates the Lease, rather than replaces it.
     creates: bool,
+    /// The object that it replaces. A copy of the same words in another one is none of its writes
+    /// (L9).
+    replaces: Option<Uid>,
     /// Whether anything of another was seen since the first write was sent.
     pub(super) another_seen: bool,
     /// Whether the Lease has to be read before the next write.
@@ -65,10 +68,7 @@ impl LeaseElector {
         let Phase::Acquiring(attempt) = &mut self.phase else {
             return;
         };
-        let own = attempt
-            .unsettled
-            .iter()
-            .any(|sent| observed.is(&sent.write));
+        let own = attempt.own(observed).is_some();
         if own {
             // A hint only (L15): the answer, or a read, grants.
             attempt.check = true;
@@ -89,6 +89,10 @@ impl LeaseElector {
         self.phase = Phase::Acquiring(Attempt {
             unsettled: Vec::new(),
             creates,
+            replaces: match self.seen.place() {
+                Place::Present(base) if !creates => Some(base.version.uid.clone()),
+                _ => None,
+            },
             another_seen: false,
             check: false,
         });
@@ -183,11 +187,7 @@ impl LeaseElector {
                 let Phase::Acquiring(attempt) = &mut self.phase else {
                     return;
                 };
-                let own = attempt
-                    .unsettled
-                    .iter()
-                    .find(|sent| observed.is(&sent.write))
-                    .cloned();
+                let own = attempt.own(&observed).cloned();
                 let forbidden = attempt.creates && attempt.another_seen;
                 let change = self.read_answered(call, Outcome::Done(observed.clone()));
                 match own {
@@ -275,6 +275,14 @@ impl LeaseElector {
 }
 
 impl Attempt {
+    /// The open write that this record is, annotation and whole spec (L6).
+    fn own(&self, observed: &Observed) -> Option<&Sent> {
+        let here = |uid: &Uid| *uid == observed.version.uid;
+        self.unsettled
+            .iter()
+            .find(|sent| self.replaces.as_ref().is_none_or(here) && observed.is(&sent.write))
+    }
+
     fn take(&mut self, counter: u64) -> Option<Sent> {
         let at = self
             .unsettled
