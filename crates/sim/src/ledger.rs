@@ -179,7 +179,11 @@ impl Process {
     }
 
     fn excused_against(&self, other: &Self) -> Option<FaultKind> {
+        // Time means nothing to those who lead for life.
+        let for_life = self.belief.is_some_and(|belief| belief.until.is_none());
+        let by_time = |kind| matches!(kind, FaultKind::ClockBeyond | FaultKind::VmPause);
         let counts = |excuse: &&Excuse| match excuse.strangers_after {
+            _ if for_life && by_time(excuse.kind) => false,
             None => true,
             Some(then) => other.knows.is_none_or(|knows| knows > then),
         };
