@@ -37,6 +37,8 @@ pub(super) struct Cluster {
     /// The garbage collector comes so late, and not before.
     late: Nanos,
     off_until: Nanos,
+    /// People or a restore have put a record there that nobody may lead by.
+    meddled: bool,
     longest_call: Nanos,
 }
 
@@ -77,6 +79,7 @@ impl Cluster {
             alive: plan.seats.iter().map(|_| Alive::default()).collect(),
             late: 0,
             off_until: 0,
+            meddled: false,
             longest_call: u64::try_from(longest.as_nanos()).unwrap_or(0),
         }
     }
@@ -288,7 +291,7 @@ impl World<'_> {
             }
             Later::Remedy => {
                 // People see who leads before they put a lock right.
-                if self.believers().is_empty() && self.is_spoilt() {
+                if self.believers().is_empty() && (self.cluster.meddled || self.is_spoilt()) {
                     let path = self.api.path();
                     self.by_hand(&Method::DELETE, &path, &Value::Null);
                 }
@@ -369,8 +372,16 @@ impl World<'_> {
                 }
                 true
             }
-            FaultKind::Restore => self.restore(fault),
-            _ => self.meddle(fault),
+            FaultKind::Restore => {
+                let done = self.restore(fault);
+                self.cluster.meddled |= done;
+                done
+            }
+            _ => {
+                let done = self.meddle(fault);
+                self.cluster.meddled |= done;
+                done
+            }
         }
     }
 
