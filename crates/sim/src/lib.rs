@@ -10,6 +10,7 @@
 //! | [`core_depth`] | the pure protocol, in a world without any I/O |
 //! | `stack` | the whole library over the embedded API server |
 
+pub mod campaign;
 pub mod clock;
 pub mod command;
 pub mod core_depth;
