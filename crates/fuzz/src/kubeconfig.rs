@@ -185,7 +185,9 @@ fn edited(choices: &Choices) -> Vec<u8> {
                     *line = format!("{key}: {nested}");
                 }
             }
-            _ => lines.insert(at, aliases(choices.below(40))),
+            // Those that stand for very much are stopped by limits, which takes a while.
+            _ if choices.below(32) == 31 => lines.insert(at, aliases(choices.below(40))),
+            _ => lines.insert(at, aliases(choices.below(3))),
         }
     }
     let text = lines.join("\n");
@@ -197,7 +199,7 @@ fn edited(choices: &Choices) -> Vec<u8> {
     }
 }
 
-/// A few lines that stand for a billion.
+/// A few lines that stand for many: nine to the power of their number.
 fn aliases(levels: usize) -> String {
     let mut text = String::from("x0: &x0 [a, a, a, a, a, a, a, a, a]");
     for level in 1..levels {

@@ -65,5 +65,5 @@ fn arguments() {
 
 #[test]
 fn kubeconfig() {
-    random("kubeconfig", 30);
+    random("kubeconfig", 60);
 }
