@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tenure_core::Notice;
+
 use crate::{
     clock::{Nanos, SECOND},
     ledger::{Ledger, Process},
@@ -35,7 +37,13 @@ impl Invariant for History {
                 }
                 Ok(())
             }
-            Happening::Ended { process } => {
+            // A term that was lost has nothing left to be given up: what becomes of a stray lock is
+            // another matter (F4).
+            Happening::Ended { process }
+            | Happening::Notice {
+                process,
+                notice: Notice::Lost(_),
+            } => {
                 self.working.retain(|other| other != process);
                 Ok(())
             }

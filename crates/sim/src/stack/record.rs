@@ -56,14 +56,15 @@ pub(super) fn writer(object: &Value) -> Option<String> {
 
 fn lease(object: &Value) -> Snapshot {
     let spec = &object["spec"];
-    let mark = parsed(object, WRITE).filter(|mark| {
+    let written = parsed(object, WRITE);
+    let nonce = written.as_ref().and_then(|mark| mark["process"].as_str());
+    let mark = written.as_ref().filter(|mark| {
         let micros = |time: &Value| time.as_str().and_then(micros);
         mark["holder"].as_str() == spec["holderIdentity"].as_str()
             && micros(&mark["renewTime"]).is_some()
             && micros(&mark["renewTime"]) == micros(&spec["renewTime"])
     });
     let seconds = mark
-        .as_ref()
         .and_then(|mark| mark["durationSeconds"].as_u64())
         .or_else(|| spec["leaseDurationSeconds"].as_u64())
         .unwrap_or(0);
@@ -71,15 +72,13 @@ fn lease(object: &Value) -> Snapshot {
     let holder = spec["holderIdentity"]
         .as_str()
         .filter(|holder| !holder.is_empty());
-    let released = holder.is_none()
-        && mark
-            .as_ref()
-            .is_some_and(|mark| mark["released"].as_bool() == Some(true));
+    let released =
+        holder.is_none() && mark.is_some_and(|mark| mark["released"].as_bool() == Some(true));
     Snapshot {
         uid: uid(object),
         version: version(object),
         holder: holder.map(Into::into),
-        nonce: mark.and_then(|mark| mark["process"].as_str().map(Into::into)),
+        nonce: nonce.map(Into::into),
         // A Lease is never without protection; zero marks a lock for life.
         protects: protects.max(1),
         released,
