@@ -120,6 +120,8 @@ fn fuzz(places: &Places, program: &Path, target: &str, args: &FuzzArgs) -> Resul
     fuzzer
         .arg(format!("-max_total_time={}", args.minutes * 60))
         .arg(format!("-max_len={longest}"))
+        // Else it stays with inputs of a few bytes for hours, and long stories are not told.
+        .arg("-len_control=0")
         .arg(format!("-timeout={SLOW}"))
         .arg(format!("-rss_limit_mb={MUCH}"))
         .arg(prefix(&found))
