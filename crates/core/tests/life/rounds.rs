@@ -123,6 +123,16 @@ fn f7_an_answer_that_no_event_overtook_is_believed_even_if_history_went_backward
 }
 
 #[test]
+fn f7_events_before_a_read_do_not_put_its_answer_in_doubt() {
+    let mut bench = waiting();
+    bench.watch(lock_of_b("L@11"));
+    bench.sleep();
+    bench.expect_read();
+    bench.absent();
+    bench.expect_create();
+}
+
+#[test]
 fn a_holder_is_shown_since_its_term_was_first_seen() {
     let mut bench = waiting();
     let first = bench.now();
