@@ -81,7 +81,7 @@ impl History {
             .before
             .as_ref()
             .is_some_and(|before| before.holder.as_ref() == Some(&process.identity));
-        if gives_up && own && self.working.contains(&id) {
+        if gives_up && own && self.working.contains(&id) && !self.restored {
             return Err("gave up the lock while its work still ran (L10)".into());
         }
         let (Some(before), Some(after)) = (&write.before, &write.after) else {

@@ -48,7 +48,9 @@ impl LifeModel {
     pub(super) fn label(&mut self, desk: &mut Desk<Self>) {
         desk.later.push((desk.now + 3 * SECOND, Later::Label));
         let label = format!("l{}", desk.now);
-        self.edit(desk, |content| content.labels = Some(label.into()));
+        self.edit(desk, FaultKind::PeopleLabel, |content| {
+            content.labels = Some(label.into());
+        });
     }
 
     fn is_edited(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
@@ -56,15 +58,19 @@ impl LifeModel {
         let text = format!("t{}", rng.below(1000));
         match rng.below(6) {
             // What others put there is theirs, and changes nothing.
-            0..=2 => self.edit(desk, |content| content.labels = Some(text.into())),
-            3 => self.spoil(desk, fault.kind, |content| {
+            0..=2 => self.edit(desk, fault.kind, |content| {
+                content.labels = Some(text.into())
+            }),
+            // It is no lock any more, and nobody else touches it (F11).
+            3 => self.edit(desk, fault.kind, |content| {
                 content.no_lock = Some("it has data in it".into());
             }),
-            4 => self.spoil(desk, fault.kind, |content| {
+            4 => self.edit(desk, fault.kind, |content| {
                 content.record = None;
                 content.no_lock = Some("its annotation cannot be understood".into());
             }),
-            _ => self.spoil(desk, fault.kind, |content| {
+            // Who cannot be found is not dead.
+            _ => self.edit(desk, fault.kind, |content| {
                 if let Some(record) = &mut content.record {
                     record.container_id = Some(text.into());
                 }
@@ -75,9 +81,11 @@ impl LifeModel {
     fn is_emptied(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
         match Rng::new(fault.salt, 111).below(4) {
             // `--cascade=orphan`: the annotations still tell whose it is (F1).
-            0 | 1 => self.edit(desk, |content| content.owners.clear()),
-            2 => self.spoil(desk, fault.kind, |content| content.record = None),
-            _ => self.spoil(desk, fault.kind, |content| {
+            0 | 1 => self.edit(desk, fault.kind, |content| content.owners.clear()),
+            // Its own Pod's processes go by the reference alone (F3).
+            2 => self.edit(desk, fault.kind, |content| content.record = None),
+            // It is no lock any more.
+            _ => self.edit(desk, fault.kind, |content| {
                 content.owners.clear();
                 content.record = None;
             }),
@@ -104,11 +112,10 @@ impl LifeModel {
             }
         };
         match rng.below(4) {
-            // In the annotations alone, or in the reference alone: then they say two things.
-            0 => self.spoil(desk, fault.kind, |content| reown(&mut content.record)),
-            1 => self.spoil(desk, fault.kind, |content| content.owners = vec![owner]),
-            2 => self.spoil(desk, fault.kind, |content| content.owners.push(owner)),
-            _ => self.spoil(desk, fault.kind, |content| {
+            0 => self.edit(desk, fault.kind, |content| reown(&mut content.record)),
+            2 => self.edit(desk, fault.kind, |content| content.owners.push(owner)),
+            1 => self.edit(desk, fault.kind, |content| content.owners = vec![owner]),
+            _ => self.edit(desk, fault.kind, |content| {
                 content.owners = vec![owner];
                 reown(&mut content.record);
             }),
@@ -134,31 +141,38 @@ impl LifeModel {
         true
     }
 
-    /// An edit after which nothing is promised to the present leader.
-    fn spoil(
+    /// What is no lock any more is touched by nobody (F11), unless the collector goes by a reference
+    /// to another; and what still is this owner's in this term is. All else is not covered.
+    fn edit(
         &mut self,
         desk: &mut Desk<Self>,
         kind: FaultKind,
         change: impl FnOnce(&mut Content),
     ) -> bool {
-        let holder = self.holder();
-        let done = self.edit(desk, change);
-        if done {
-            desk.excuse(kind, false, holder);
-        }
-        done
-    }
-
-    fn edit(&mut self, desk: &mut Desk<Self>, change: impl FnOnce(&mut Content)) -> bool {
         let Some(lock) = self.server.lock() else {
             return false;
         };
-        let mut content = lock.content.clone();
-        change(&mut content);
-        let changed = content != lock.content;
-        if changed {
-            self.put(desk, Author::Person, None, content);
+        let before = lock.content.clone();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return false;
         }
-        changed
+        let nonce = |content: &Content| content.record.as_ref().map(|record| record.nonce.clone());
+        let is_kept = after.owner().is_some()
+            && after.owner() == before.owner()
+            && nonce(&after) == nonce(&before);
+        let is_kept = is_kept || after.owners == before.owners && after.record == before.record;
+        let holder = self.holder();
+        let pod = holder.and_then(|holder| self.cluster.process(holder));
+        let uid = pod.map(|process| &self.cluster.pods[process.pod].uid);
+        let is_left_alone = after.owner().is_none()
+            && (after.owners.is_empty()
+                || after.owners.iter().any(|owner| Some(&owner.uid) == uid));
+        self.put(desk, Author::Person, None, after);
+        if !is_kept && !is_left_alone {
+            desk.excuse(kind, false, holder);
+        }
+        true
     }
 }
