@@ -104,6 +104,20 @@ fn f7_an_answer_that_an_event_overtook_is_not_believed() {
 }
 
 #[test]
+fn f7_a_round_follows_up_one_overtaken_answer_and_no_more() {
+    let mut bench = waiting();
+    bench.sleep();
+    for rv in [12, 14] {
+        bench.expect_read();
+        bench.watch(lock_of_b(&format!("L@{rv}")));
+        bench.lock(lock_of_b(&format!("L@{}", rv - 1)));
+    }
+    bench.expect_rest();
+    assert!(bench.sleep() >= SECOND / 2);
+    bench.expect_read();
+}
+
+#[test]
 fn f7_an_answer_that_no_event_overtook_is_believed_even_if_history_went_backwards() {
     let mut bench = waiting();
     bench.sleep();
