@@ -111,7 +111,9 @@ impl<'a> Cargo<'a> {
         cargo
             .env("CARGO_TARGET_DIR", &self.target)
             // A mutant may leave code unused.
-            .env("RUSTFLAGS", "-Awarnings");
+            .env("RUSTFLAGS", "-Awarnings")
+            // Much of what is built differs by a line.
+            .env("CARGO_INCREMENTAL", "1");
         cargo
     }
 }
