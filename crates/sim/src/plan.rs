@@ -187,7 +187,7 @@ impl Plan {
         } else {
             // Those who lead for life have to be driven out.
             let life = u64::from(lock.is_for_life());
-            rng.between(4, 26) + life * 10
+            rng.between(4, 26) + life * 14
         };
         let many = many * draw.faults_end / FAULTS_END;
         // One run in sixteen has it all at the birth of the lock.

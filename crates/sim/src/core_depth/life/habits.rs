@@ -67,7 +67,7 @@ impl Habits {
                 _ => Namespace::Host,
             },
             supervised: rng.chance(150),
-            knows_process: !rng.chance(150),
+            knows_process: !rng.chance(250),
             knows_container: !rng.chance(150),
             knows_container_id: !rng.chance(150),
             finalizer: rng.chance(150),
