@@ -284,3 +284,29 @@ fn l17_a_crowd_is_forgotten_as_time_goes_by() {
     bench.until_a_call();
     assert!(bench.now - at <= 16, "{} ms", bench.now - at);
 }
+
+#[test]
+fn l17_the_place_in_the_spread_is_that_of_the_newest_sighting() {
+    let mut bench = taking();
+    let mut rv = 6;
+    let mut longest = 0;
+    for _ in 0..20 {
+        let (id, _, _) = bench.write();
+        bench.answer(id, Outcome::Conflict);
+        bench.until_a_call();
+        let at = bench.now;
+        bench.read_is(Outcome::Done(released("u", rv)));
+        bench.until_a_call();
+        longest = longest.max(bench.now - at);
+        // Twice, so that a pause follows (L16).
+        for _ in 0..2 {
+            let (id, _, _) = bench.write();
+            bench.answer(id, Outcome::Refused("forbidden".into()));
+        }
+        bench.watch(released("u", rv + 1));
+        assert!(bench.due() <= bench.now + 125, "no longer than the pause");
+        bench.until_a_call();
+        rv += 2;
+    }
+    assert!(longest > 300, "{longest} ms");
+}

@@ -234,6 +234,16 @@ fn l21_an_edit_of_a_renewal_that_is_still_open_is_no_loss() {
     assert_eq!(edits_told(&bench), 1);
     bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
     assert!(bench.leads());
+    // One conflict later at most, the edit is put right.
+    bench.until_a_call();
+    let (id, mut base, _) = bench.write();
+    if base != Some(Version::new("u", "8")) {
+        bench.answer(id, Outcome::Conflict);
+        bench.read_is(Outcome::Done(edited(stored(&write, "u", 7), 99, "8")));
+        base = bench.write().1;
+    }
+    assert_eq!(base, Some(Version::new("u", "8")));
+    assert!(bench.leads() && bench.now <= 4000);
 }
 
 #[test]
