@@ -37,6 +37,10 @@ pub(super) struct Place {
     pub(super) name: Option<Arc<str>>,
 }
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each may hold without the others"
+)]
 pub(super) struct Pod {
     pub(super) name: Arc<str>,
     pub(super) uid: Uid,
@@ -269,7 +273,7 @@ impl Cluster {
         let owner = &mut self.pods[pod];
         let number = owner.containers[container].runs.len();
         // The number of a namespace that is gone is given out again.
-        let reused = hashed([salt, 0, 61]) % 2 == 0;
+        let reused = hashed([salt, 0, 61]).is_multiple_of(2);
         let inode = match habits.namespace {
             Namespace::Host => 4_026_531_836,
             Namespace::Pod => 4_026_532_000 + pod as u64,

@@ -6,6 +6,10 @@ use tenure_core::life::RestartPolicy;
 use crate::{plan::SEATS, rng::Rng};
 
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub(super) struct Habits {
     /// The Pods of a seat have one name, one after another, as a StatefulSet's.
     pub(super) one_name: bool,

@@ -106,16 +106,13 @@ impl Model for LifeModel {
             .twin_of
             .and_then(|twin| self.cluster.process(twin))
             .map(|twin| (twin.pod, twin.container));
-        let (pod, container) = match twin {
-            Some(place) => place,
-            None => {
-                let pod = match self.cluster.usable(newcomer.seat) {
-                    Some(pod) => pod,
-                    None => self.cluster.create_pod(newcomer.seat, habits),
-                };
-                let empty = self.cluster.empty_container(desk.now, pod);
-                (pod, empty.unwrap_or(0))
-            }
+        let (pod, container) = if let Some(place) = twin {
+            place
+        } else {
+            let usable = self.cluster.usable(newcomer.seat);
+            let pod = usable.unwrap_or_else(|| self.cluster.create_pod(newcomer.seat, habits));
+            let empty = self.cluster.empty_container(desk.now, pod);
+            (pod, empty.unwrap_or(0))
         };
         let process = self
             .cluster
@@ -212,7 +209,7 @@ impl Model for LifeModel {
             Request::Replace { base, write } => match self.server.lock() {
                 Some(lock) if lock.version == base => {
                     let content = written(lock.content.clone(), write);
-                    self.put(desk, author, Some(base), content);
+                    self.put(desk, author, Some(&base), content);
                     self.answer()
                 }
                 None if self.habits.gone_is_not_found => gone(),
@@ -223,7 +220,7 @@ impl Model for LifeModel {
                 Some(current) if current != version => Outcome::Conflict,
                 Some(_) => {
                     let warrant = self.warrant(process);
-                    self.delete(desk, author, Some(version), warrant);
+                    self.delete(desk, author, Some(&version), warrant);
                     match self.answer() {
                         Outcome::NotFound(_) => Outcome::Done(Answer::Deleted),
                         left => left,
@@ -300,7 +297,7 @@ impl LifeModel {
         });
     }
 
-    fn put(&mut self, desk: &mut Desk<Self>, by: Author, base: Option<Version>, content: Content) {
+    fn put(&mut self, desk: &mut Desk<Self>, by: Author, base: Option<&Version>, content: Content) {
         self.wrote(desk, by, base, |server, now| {
             server.put(now, content);
         });
@@ -311,7 +308,7 @@ impl LifeModel {
         &mut self,
         desk: &mut Desk<Self>,
         by: Author,
-        base: Option<Version>,
+        base: Option<&Version>,
         write: impl FnOnce(&mut Server, Nanos),
     ) {
         let before = self.server.lock().cloned();
@@ -319,7 +316,7 @@ impl LifeModel {
         let after = self.server.lock();
         desk.tell(Happening::Wrote(Write {
             by,
-            base: base.as_ref().map(named),
+            base: base.map(named),
             since: before.as_ref().map_or(desk.now, |before| before.since),
             before: before.as_ref().map(server::Stored::snapshot),
             after: after.map(server::Stored::snapshot),
@@ -336,7 +333,7 @@ impl LifeModel {
         &mut self,
         desk: &mut Desk<Self>,
         by: Author,
-        base: Option<Version>,
+        base: Option<&Version>,
         warrant: Option<Warrant>,
     ) {
         let Some(lock) = self.server.lock().filter(|lock| !lock.being_deleted) else {
@@ -344,7 +341,7 @@ impl LifeModel {
         };
         desk.tell(Happening::Wrote(Write {
             by,
-            base: base.as_ref().map(named),
+            base: base.map(named),
             before: Some(lock.snapshot()),
             after: None,
             since: lock.since,

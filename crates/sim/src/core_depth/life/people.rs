@@ -59,7 +59,7 @@ impl LifeModel {
         match rng.below(6) {
             // What others put there is theirs, and changes nothing.
             0..=2 => self.edit(desk, fault.kind, |content| {
-                content.labels = Some(text.into())
+                content.labels = Some(text.into());
             }),
             // It is no lock any more, and nobody else touches it (F11).
             3 => self.edit(desk, fault.kind, |content| {
@@ -112,9 +112,10 @@ impl LifeModel {
             }
         };
         match rng.below(4) {
+            // What says two things is no lock (F11).
             0 => self.edit(desk, fault.kind, |content| reown(&mut content.record)),
-            2 => self.edit(desk, fault.kind, |content| content.owners.push(owner)),
             1 => self.edit(desk, fault.kind, |content| content.owners = vec![owner]),
+            2 => self.edit(desk, fault.kind, |content| content.owners.push(owner)),
             _ => self.edit(desk, fault.kind, |content| {
                 content.owners = vec![owner];
                 reown(&mut content.record);
