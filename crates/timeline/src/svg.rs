@@ -264,7 +264,13 @@ impl<'a> Picture<'a> {
             };
             let length = words + width(&key.words, FONT);
             if x > 0.0 && self.left + x + length > WIDTH - 8.0 {
-                (x, line) = (0.0, line + 1);
+                // A mark is drawn around its place, a bar from it.
+                x = if matches!(key.sign, Sign::Mark(_)) {
+                    7.0
+                } else {
+                    0.0
+                };
+                line += 1;
             }
             places.push((self.left + x, line, self.left + x + words));
             x += key.room.unwrap_or(length + 24.0);

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use crate::{
     clock::{NEVER, Nanos, SECOND},
     fault::Target,
-    plan::{Plan, SeatTiming},
+    plan::{LeftBehind, Plan, SeatTiming},
 };
 
 /// What is left of a seed. The default leaves all of it.
@@ -73,6 +73,8 @@ pub enum Setting {
     Foreign,
     /// All candidates start at once.
     Starts,
+    /// Nothing stands there before anybody starts.
+    LeftBehind,
 }
 
 impl Left {
@@ -170,13 +172,14 @@ impl Kept {
 
 impl Setting {
     /// All of them, the ones that confuse people most first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Foreign,
         Self::Timings,
         Self::Rates,
         Self::Walls,
         Self::Identities,
         Self::Strict,
+        Self::LeftBehind,
         Self::Starts,
     ];
 
@@ -190,6 +193,7 @@ impl Setting {
             Self::Identities => "identities",
             Self::Foreign => "foreign",
             Self::Starts => "starts",
+            Self::LeftBehind => "left-behind",
         }
     }
 
@@ -198,12 +202,16 @@ impl Setting {
         let mut plain = plan.clone();
         self.make_plain(&mut plain);
         let seats = |plan: &Plan| format!("{:?}", plan.seats);
-        plain.strict == plan.strict && seats(&plain) == seats(plan)
+        plain.strict == plan.strict
+            && plain.left_behind == plan.left_behind
+            && seats(&plain) == seats(plan)
     }
 
     fn make_plain(self, plan: &mut Plan) {
-        if self == Self::Strict {
-            plan.strict = false;
+        match self {
+            Self::Strict => plan.strict = false,
+            Self::LeftBehind => plan.left_behind = LeftBehind::Nothing,
+            _ => {}
         }
         for seat in &mut plan.seats {
             match self {
@@ -213,7 +221,7 @@ impl Setting {
                 Self::Identities => seat.fixed_identity = false,
                 Self::Foreign => seat.foreign = false,
                 Self::Starts if seat.starts != NEVER => seat.starts = 0,
-                Self::Strict | Self::Starts => {}
+                Self::Strict | Self::LeftBehind | Self::Starts => {}
             }
         }
     }

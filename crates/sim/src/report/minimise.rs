@@ -301,7 +301,7 @@ fn strikes_messages(kind: FaultKind) -> bool {
 
 /// Whom it strikes, and for how long, means nothing then.
 fn strikes_the_lock(kind: FaultKind) -> bool {
-    kind == FaultKind::Restore || kind.name().starts_with("people-")
+    kind == FaultKind::Restore || kind.is_by_people()
 }
 
 #[cfg(test)]
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use crate::{
         fault::Fault,
-        plan::{Draw, LockKind},
+        plan::{Draw, LeftBehind, LockKind, SeatTiming},
     };
 
     /// Forty faults, ten seconds each, one every two seconds.
@@ -337,6 +337,7 @@ mod tests {
             seat.timing = SeatTiming::Odd;
         }
         plan.strict = true;
+        plan.left_behind = LeftBehind::EmptySpec;
         plan
     }
 
@@ -347,8 +348,6 @@ mod tests {
             what: String::new(),
         }
     }
-
-    use crate::plan::SeatTiming;
 
     /// It takes the faults 7 and 21, the second for 3 s; the candidates 1 and 3; and odd timings.
     fn plays(plan: &Plan) -> Option<Violation> {
@@ -376,8 +375,8 @@ mod tests {
         assert_eq!(found.left.until, Some(Until(50_100_000_000)));
         assert_eq!(
             found.left.arguments(),
-            "--keep-faults 7:lasts=0.1s:on=1:share=1000,21:lasts=4s:on=1:share=1000 --seats 1,3 \
-             --plain rates,walls,strict,starts --until 50.1s"
+            "--keep-faults 7:lasts=0.1s:on=1:share=1000,21:lasts=3s:on=1:share=1000 --seats 1,3 \
+             --plain rates,walls,strict,starts,left-behind --until 50.1s"
         );
     }
 

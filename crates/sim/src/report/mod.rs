@@ -6,9 +6,10 @@
 //! | `left.rs` | what is left of a seed, and its textual form |
 //! | `minimise.rs` | the search for the smallest run |
 //! | `story.rs` | what happened, put together: terms, lives, strikes |
-//! | `timeline.rs` | that in words |
+//! | `timeline.rs`, `faults.rs` | that in words |
 //! | `picture.rs` | that as a picture |
 
+mod faults;
 pub mod left;
 pub mod minimise;
 pub mod picture;

@@ -1,7 +1,9 @@
 //! A run as a picture, the same as the demo's: lanes on true time, what stood in the lock above
 //! them, and what struck below.
 
-use tenure_timeline::{Bar, Event, Kind, Lane, Mark, Overlap, Sign, Span, Timeline, Tone, Verdict};
+use tenure_timeline::{
+    Bar, Event, Key, Kind, Lane, Mark, Overlap, Sign, Span, Timeline, Tone, Verdict,
+};
 
 use crate::{
     clock::{NEVER, Nanos, SECOND},
@@ -61,23 +63,44 @@ pub fn timeline(run: &Recorded) -> Timeline {
             row: 0,
         });
     }
-    timeline.lanes.push(lock(run, &story));
+    timeline.lanes.push(lock(run, &story, end));
     timeline.lanes.extend(candidates(&story, end));
     timeline.lanes.extend(faults(run, &story));
     timeline.overlaps = overlaps(&story, end);
     timeline.stack_spans();
-    timeline.keys = vec![
-        Sign::Bar(Kind::Leads).means("may lead"),
-        Sign::Bar(Kind::Waits).means("stands by"),
-        Sign::Bar(Kind::Sleeps).means("asleep"),
-        Sign::Bar(Kind::Holds).means("holds the lock"),
-        Sign::Mark(Event::Started).means("starts"),
-        Sign::Mark(Event::Killed).means("ends"),
-        Sign::Mark(Event::Asked).means("asked to hand over"),
-        Sign::Bar(Kind::Fault).means("a fault lasts"),
-        Sign::Mark(Event::Struck).means("it strikes"),
-    ];
+    timeline.keys = keys(&timeline);
     timeline
+}
+
+/// The signs that are to be seen.
+fn keys(timeline: &Timeline) -> Vec<Key> {
+    let shown = timeline.begin..=timeline.end;
+    let seen = |sign: Sign| {
+        timeline.lanes.iter().any(|lane| match sign {
+            Sign::Bar(kind) => lane.bars.iter().any(|bar| {
+                bar.kind == kind && bar.from <= timeline.end && bar.to >= timeline.begin
+            }),
+            Sign::Mark(event) => lane
+                .marks
+                .iter()
+                .any(|mark| mark.event == event && shown.contains(&mark.at)),
+        })
+    };
+    [
+        (Sign::Bar(Kind::Leads), "may lead"),
+        (Sign::Bar(Kind::Waits), "stands by"),
+        (Sign::Bar(Kind::Sleeps), "asleep"),
+        (Sign::Bar(Kind::Holds), "holds the lock"),
+        (Sign::Mark(Event::Started), "starts"),
+        (Sign::Mark(Event::Killed), "ends"),
+        (Sign::Mark(Event::Asked), "asked to hand over"),
+        (Sign::Bar(Kind::Fault), "a fault lasts"),
+        (Sign::Mark(Event::Struck), "it strikes"),
+    ]
+    .into_iter()
+    .filter(|(sign, _)| seen(*sign))
+    .map(|(sign, words)| sign.means(words))
+    .collect()
 }
 
 fn window(story: &Story) -> (Nanos, Nanos) {
@@ -94,13 +117,19 @@ fn window(story: &Story) -> (Nanos, Nanos) {
 }
 
 /// What stood in the lock.
-fn lock(run: &Recorded, story: &Story) -> Lane {
-    let mut lane = Lane::new(format!("the {}", run.plan.lock.name()));
+fn lock(run: &Recorded, story: &Story, end: Nanos) -> Lane {
+    let mut lane = Lane::new(match run.plan.lock {
+        LockKind::Lease => "the Lease",
+        LockKind::ConfigMap => "the ConfigMap",
+        LockKind::LeaderLock => "the LeaderLock",
+    });
     for hold in story.holds.iter().filter(|hold| hold.state.is_some()) {
         let holder = hold.holder.as_deref().unwrap_or("nobody");
-        let title = format!("{holder}, {} to {}", stamp(hold.from), stamp(hold.to));
+        // What stands there at the end stands there for good.
+        let to = hold.to.unwrap_or(end);
+        let title = format!("{holder}, {} to {}", stamp(hold.from), stamp(to));
         lane.bars.push(
-            Bar::new(Kind::Holds, hold.from, hold.to)
+            Bar::new(Kind::Holds, hold.from, to)
                 .titled(title)
                 .labelled(holder),
         );
@@ -175,6 +204,7 @@ fn faults(run: &Recorded, story: &Story) -> Vec<Lane> {
     struck.sort_by_key(|(_, strikes)| strikes.first);
     let lane = |((id, kind), strikes): (&(u32, FaultKind), &Strikes)| {
         let whom = match strikes.processes.len() {
+            _ if kind.is_by_people() => String::new(),
             0 => String::new(),
             1 | 2 => format!(", {}", story.names(&strikes.processes)),
             many => format!(", {many} processes"),
@@ -207,7 +237,7 @@ fn lasts(kind: FaultKind) -> bool {
     !matches!(
         kind,
         K::WallStep | K::Crash | K::Twin | K::Cancel | K::StepDown | K::FreezeBeforeSend
-    ) && !kind.name().starts_with("people-")
+    ) && !kind.is_by_people()
 }
 
 /// When two may lead.

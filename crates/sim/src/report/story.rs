@@ -79,7 +79,8 @@ pub(super) struct Strikes {
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
     pub(super) from: Nanos,
-    pub(super) to: Nanos,
+    /// None where it stood there at the end.
+    pub(super) to: Option<Nanos>,
     /// None where there was no lock.
     pub(super) state: Option<Snapshot>,
     /// Whose name, for people; none where nobody's.
@@ -93,10 +94,6 @@ impl Story {
         story.end = run.violation.as_ref().map_or(last, |v| v.at.max(last));
         for (at, what) in &run.happenings {
             story.take(*at, what, &run.plan);
-        }
-        let end = story.end;
-        if let Some(hold) = story.holds.last_mut() {
-            hold.to = end;
         }
         story
     }
@@ -165,17 +162,7 @@ impl Story {
                     life.to = Some(at);
                 }
             }
-            Happening::Slept { process, since } => {
-                if !self.wakes(*process, at) {
-                    self.sleeps.push(Sleep {
-                        process: *process,
-                        from: *since,
-                        to: at,
-                        kind: None,
-                        woke: true,
-                    });
-                }
-            }
+            Happening::Slept { process, since } => self.slept(*process, *since, at),
             Happening::Belief { process, belief } => match belief {
                 None => self.term_ends(*process, at),
                 Some(belief) => {
@@ -229,11 +216,11 @@ impl Story {
                     return;
                 }
                 if let Some(hold) = self.holds.last_mut() {
-                    hold.to = at;
+                    hold.to = Some(at);
                 }
                 self.holds.push(Hold {
                     from: at,
-                    to: at,
+                    to: None,
                     state: write.after.clone(),
                     holder,
                 });
@@ -266,10 +253,9 @@ impl Story {
         let (Some(process), Some(planned)) = (process, planned) else {
             return;
         };
-        use FaultKind as K;
         let to = match kind {
-            K::Freeze | K::Suspend | K::VmPause => planned.ends(),
-            K::FreezeBeforeSend => at.saturating_add(planned.lasts),
+            FaultKind::Freeze | FaultKind::Suspend | FaultKind::VmPause => planned.ends(),
+            FaultKind::FreezeBeforeSend => at.saturating_add(planned.lasts),
             _ => return,
         };
         self.wakes(process, at);
@@ -280,6 +266,18 @@ impl Story {
             kind: Some(kind),
             woke: false,
         });
+    }
+
+    fn slept(&mut self, process: ProcessId, from: Nanos, to: Nanos) {
+        if !self.wakes(process, to) {
+            self.sleeps.push(Sleep {
+                process,
+                from,
+                to,
+                kind: None,
+                woke: true,
+            });
+        }
     }
 
     fn wakes(&mut self, process: ProcessId, at: Nanos) -> bool {

@@ -6,14 +6,14 @@ use tenure_core::{LossReason, Notice};
 
 use crate::{
     clock::{MILLI, Nanos, SECOND},
-    fault::FaultKind,
     plan::{Plan, SeatTiming},
     trace::{Author, Happening, ProcessId, Write},
 };
 
 use super::{
     Recorded,
-    story::{Story, Strikes, Term},
+    faults::strike,
+    story::{Story, Term},
 };
 
 /// How much before the end everything is told.
@@ -100,9 +100,9 @@ fn heading(plan: &Plan) -> String {
     let seats: Vec<_> = seats.collect();
     let _ = write!(
         text,
-        "{lock}; {}; {} faults, until {}",
+        "{lock}; {}; {}, until {}",
         counted(seats.len(), "candidate"),
-        plan.faults.len(),
+        counted(plan.faults.len(), "fault"),
         stamp(plan.faults_end)
     );
     for seat in seats {
@@ -172,14 +172,16 @@ impl Teller<'_> {
     fn tell(&mut self) {
         let story = self.story;
         for ((fault, kind), strikes) in &story.strikes {
-            let what = self.strike(*fault, *kind, strikes);
+            let what = strike(&self.run.plan, story, (*fault, *kind), strikes);
             self.say(strikes.first, what);
+        }
+        for term in &story.terms {
+            self.say(term.from, leads(story, term));
         }
         for (at, what) in &self.run.happenings {
             self.happening(*at, what);
         }
         for term in &story.terms {
-            self.say(term.from, leads(story, term));
             if let Some(until) = term.until.filter(|until| *until <= story.end) {
                 let silent = term.noticed.is_none_or(|noticed| noticed > until + MILLI);
                 if silent {
@@ -291,10 +293,13 @@ impl Teller<'_> {
                 self.say(at, format!("BROKEN, in {who}: {what}"));
             }
             Happening::Belief { process, belief } => {
-                if let Some(until) = belief.and_then(|belief| belief.until) {
+                let begins = |term: &Term| term.process == *process && term.from == at;
+                if let Some(until) = belief.and_then(|belief| belief.until)
+                    && !story.terms.iter().any(begins)
+                {
                     self.detail(at, || {
                         let name = story.name(*process);
-                        format!("{name} may lead until {} from here", stamp(until))
+                        format!("{name} may lead until {} now", stamp(until))
                     });
                 }
             }
@@ -432,44 +437,6 @@ impl Teller<'_> {
         };
         self.say(at, what);
     }
-
-    fn strike(&self, fault: u32, kind: FaultKind, strikes: &Strikes) -> String {
-        use FaultKind as K;
-        let who = self.story.names(&strikes.processes);
-        let planned = self.run.plan.faults.iter().find(|each| each.id == fault);
-        let lasts = planned.map_or(0, |planned| planned.lasts);
-        let lasts = stamp(lasts);
-        let times = strikes.at.len();
-        let what = match kind {
-            K::Freeze => format!("{who} is frozen, for {lasts}"),
-            K::FreezeBeforeSend => {
-                format!("{who} is frozen after deciding to send and before sending, for {lasts}")
-            }
-            K::Suspend => format!("the machine of {who} goes to sleep, for {lasts}"),
-            K::VmPause => format!("the virtual machine of {who} is paused, for {lasts}"),
-            K::Crash => format!("{who} is killed"),
-            K::Twin => format!("a second process is started beside {who}, as its twin"),
-            K::Cancel => format!("{who}'s leadership, or its wait for it, is dropped"),
-            K::StubbornWork => format!("the work of {who} ignores being told to end, for {lasts}"),
-            K::StepDown => format!("{who} is asked to step down"),
-            K::WallStep => "a wall clock is set".to_owned(),
-            K::ClockDrift | K::ClockBeyond => {
-                format!("the clock of {who} runs at another rate, for {lasts}")
-            }
-            K::WatchCut | K::WatchCompacted => format!("the watch of {who} is cut"),
-            K::Evict => format!("the Pod of {who} is evicted"),
-            K::NodeLost => format!("the node of {who} is lost"),
-            K::ForceDelete => format!("the Pod of {who} is deleted by force"),
-            K::NameReuse => format!("the Pod of {who} is replaced by one of the same name"),
-            _ if strikes.processes.is_empty() => "the cluster is struck".to_owned(),
-            _ if times == 1 => format!("{who} is struck"),
-            _ => format!(
-                "{who} is struck {times} times, until {}",
-                stamp(strikes.last)
-            ),
-        };
-        format!("{what} [{kind}, fault {fault}]")
-    }
 }
 
 fn leads(story: &Story, term: &Term) -> String {
@@ -499,3 +466,6 @@ fn leads(story: &Story, term: &Term) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
