@@ -35,8 +35,10 @@ pub(super) struct Habits {
     pub(super) keeps_lock: bool,
     /// A twin is a second election of one process, else another process.
     pub(super) twins_share_a_process: bool,
-    /// Now and then no process can be looked at.
+    /// No process can be looked at.
     pub(super) blind: bool,
+    /// There is one Pod alone until the faults are over: nobody takes what its leader has lost.
+    pub(super) lonely: bool,
 }
 
 /// What process numbers are counted within.
@@ -79,6 +81,7 @@ impl Habits {
             keeps_lock: rng.chance(80),
             twins_share_a_process: rng.chance(300),
             blind: rng.chance(200),
+            lonely: rng.chance(40),
         }
     }
 }

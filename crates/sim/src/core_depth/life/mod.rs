@@ -9,6 +9,7 @@
 //! | `kubelet.rs` | what becomes of Pods, containers and processes |
 //! | `collector.rs` | the garbage collector |
 //! | `people.rs` | who meddles with the lock |
+//! | `rights.rs` | who may take up or delete a lock, in truth |
 //! | `remedy.rs` | what people put right when the faults are over |
 
 mod cluster;
@@ -17,6 +18,7 @@ mod habits;
 mod kubelet;
 mod people;
 mod remedy;
+mod rights;
 mod server;
 
 use std::sync::Arc;
@@ -97,7 +99,8 @@ impl Model for LifeModel {
     }
 
     fn vacant(&self, now: Nanos, seat: usize, _: bool) -> bool {
-        self.cluster.vacant(now, seat, &self.habits)
+        let stays_away = self.habits.lonely && seat > 0 && !self.peace;
+        !stays_away && self.cluster.vacant(now, seat, &self.habits)
     }
 
     fn start(&mut self, desk: &mut Desk<Self>, newcomer: &Newcomer<'_>) -> LifeElector {
@@ -208,6 +211,10 @@ impl Model for LifeModel {
             }
             Request::Replace { base, write } => match self.server.lock() {
                 Some(lock) if lock.version == base => {
+                    if let Some(what) = self.wrong_reentry(process) {
+                        let process = Some(process);
+                        desk.tell(Happening::Broken { process, what });
+                    }
                     let content = written(lock.content.clone(), write);
                     self.put(desk, author, Some(&base), content);
                     self.answer()
@@ -348,7 +355,7 @@ impl LifeModel {
             warrant,
         }));
         if self.habits.finalizer {
-            let within = self.dice(desk.now, 121).below(8 * SECOND);
+            let within = self.finalizer_takes(desk.now);
             let uid = lock.version.uid.clone();
             desk.later.push((desk.now + within, Later::Finalize(uid)));
             let marked = self.server.mark_deleted(desk.now);
@@ -359,35 +366,20 @@ impl LifeModel {
         }
     }
 
+    /// Now and then what the finalizer waits for is long in coming.
+    fn finalizer_takes(&self, now: Nanos) -> Nanos {
+        let mut rng = self.dice(now, 121);
+        match rng.below(4) {
+            0 if !self.peace => rng.between(20 * SECOND, 120 * SECOND),
+            _ => rng.below(8 * SECOND),
+        }
+    }
+
     fn answer(&self) -> Outcome<Answer> {
         match self.server.lock() {
             Some(lock) => Outcome::Done(Answer::Lock(lock.object())),
             None => gone(),
         }
-    }
-
-    /// What makes a delete of the present lock by that process right, in truth.
-    fn warrant(&self, process: ProcessId) -> Option<Warrant> {
-        let content = &self.server.lock()?.content;
-        let owner = content.owner()?;
-        if content.process() == Some(process.0) {
-            return Some(Warrant::Own);
-        }
-        let Some(pod) = self.cluster.pod(owner) else {
-            return Some(Warrant::OwnerGone);
-        };
-        let id = content.record.as_ref()?.container_id.as_ref()?;
-        let pod = &self.cluster.pods[pod];
-        let container = pod
-            .containers
-            .iter()
-            .position(|container| container.runs.iter().any(|run| run.id == *id))?;
-        let runs = &pod.containers[container].runs;
-        let is_last = runs.last().is_some_and(|run| run.id == *id);
-        let ended = runs.iter().any(|run| run.id == *id && run.ended.is_some());
-        // A terminal phase says that nothing in it is started again, whatever still runs.
-        let stays = pod.failed || pod.is_over() || is_last && pod.has_ended_for_good(container);
-        (ended && stays).then_some(Warrant::ContainerEnded)
     }
 
     fn restore(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {

@@ -56,6 +56,10 @@ impl LifeModel {
             // Somebody looks, deletes a Pod, and that goes; or the collector comes.
             obstacle += LOOK + 10 * SECOND;
         }
+        if let Some(lock) = self.server.lock().filter(|lock| lock.being_deleted) {
+            let finalize = Later::Finalize(lock.version.uid.clone());
+            desk.later.push((desk.now + SECOND, finalize));
+        }
         obstacle += if self.habits.finalizer { 9 * SECOND } else { 0 };
         desk.later.push((desk.now + 3 * SECOND, Later::Remedy));
         // Without resourceVersions that grow, watches show nothing new: two pauses.
