@@ -102,6 +102,8 @@ pub(super) struct Desk<M: Model> {
     pub(super) end: Vec<ProcessId>,
     /// Processes that are told to end, and end within that time.
     pub(super) ask_to_end: Vec<(ProcessId, Nanos)>,
+    /// Processes that stand no more, and live on.
+    pub(super) retire: Vec<ProcessId>,
     /// Processes that are cut off from now on.
     pub(super) cut_off: Vec<ProcessId>,
     /// Seats in which a process starts at that moment, if they are vacant.
@@ -118,6 +120,7 @@ impl<M: Model> Desk<M> {
             later: Vec::new(),
             end: Vec::new(),
             ask_to_end: Vec::new(),
+            retire: Vec::new(),
             cut_off: Vec::new(),
             start: Vec::new(),
         }

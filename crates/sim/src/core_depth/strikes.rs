@@ -146,6 +146,12 @@ impl<M: Model> World<'_, M> {
 
     /// Tell a process to end, and end it.
     pub(super) fn ask_to_end(&mut self, id: ProcessId, within: Nanos) {
+        self.retire(id);
+        self.at(self.now + within, Due::End(id));
+    }
+
+    /// A process stands no more.
+    pub(super) fn retire(&mut self, id: ProcessId) {
         let Some(process) = self.process_mut(id) else {
             return;
         };
@@ -154,7 +160,6 @@ impl<M: Model> World<'_, M> {
             self.give(id, Event::Command(Command::StepDown));
             self.give(id, Event::Command(Command::Withdraw));
         }
-        self.at(self.now + within, Due::End(id));
     }
 
     pub(super) fn sleep(&mut self, id: ProcessId, until: Nanos, kind: SleepKind) {

@@ -55,6 +55,7 @@ pub(super) enum Due<M: Model> {
     FenceArrives(ProcessId, u64),
     WorkEnds(ProcessId, u64),
     Wake(ProcessId),
+    Retire(ProcessId),
     End(ProcessId),
     Later(Box<M::Later>),
     Fault(usize),
@@ -215,6 +216,11 @@ impl<'a, M: Model> World<'a, M> {
                 }
             }
             Due::Wake(id) => self.wake(id),
+            Due::Retire(id) => {
+                if self.awake(id, (), |id, ()| Due::Retire(id)).is_some() {
+                    self.retire(id);
+                }
+            }
             Due::End(id) => self.end(id),
             Due::Later(what) => {
                 let mut desk = Desk::new(self.now, self.believers());
@@ -759,6 +765,9 @@ impl<'a, M: Model> World<'a, M> {
             if let Some(process) = self.process_mut(id) {
                 process.cut_off = true;
             }
+        }
+        for id in desk.retire {
+            self.at(self.now, Due::Retire(id));
         }
         for (id, within) in desk.ask_to_end {
             self.ask_to_end(id, within);

@@ -82,6 +82,8 @@ pub(super) struct Process {
     pub(super) container: usize,
     pub(super) run: usize,
     pub(super) alive: bool,
+    /// It stands no more.
+    pub(super) retired: bool,
     pub(super) twin: bool,
     pub(super) id: ProcessId,
 }
@@ -257,6 +259,7 @@ impl Cluster {
             container,
             run,
             alive: true,
+            retired: false,
             twin: twin_of.is_some(),
             id,
         });

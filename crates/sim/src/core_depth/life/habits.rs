@@ -37,6 +37,8 @@ pub(super) struct Habits {
     pub(super) twins_share_a_process: bool,
     /// No process can be looked at.
     pub(super) blind: bool,
+    /// When the lock goes, it happens that a candidate stands no more, and lives on.
+    pub(super) quits: bool,
     /// There is one Pod alone until the faults are over: nobody takes what its leader has lost.
     pub(super) lonely: bool,
 }
@@ -81,6 +83,7 @@ impl Habits {
             keeps_lock: rng.chance(80),
             twins_share_a_process: rng.chance(300),
             blind: rng.chance(200),
+            quits: rng.chance(200),
             lonely: rng.chance(40),
         }
     }

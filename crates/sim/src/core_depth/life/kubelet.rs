@@ -13,6 +13,7 @@ use crate::{
 use super::{
     super::model::{Desk, Victim},
     Later, LifeModel,
+    cluster::Process,
 };
 
 impl LifeModel {
@@ -227,6 +228,29 @@ impl LifeModel {
         let soon = self.dice(desk.now, 77).below(SECOND);
         desk.start.push((desk.now + soon, seat));
         self.look_for_orphans(desk);
+    }
+
+    /// The lock goes: a moment at which candidates have writes on their way.
+    pub(super) fn somebody_may_quit(&self, desk: &mut Desk<Self>) {
+        let mut rng = self.dice(desk.now, 78);
+        if self.habits.quits && !self.peace && rng.chance(300) {
+            let within = [SECOND / 10, 4 * SECOND][rng.index(2)];
+            let at = desk.now + rng.below(within);
+            desk.later.push((at, Later::Retire(1 + rng.index(2))));
+        }
+    }
+
+    /// A program of that seat needs no leader any more; most of the fleet goes on.
+    pub(super) fn retire(&mut self, desk: &mut Desk<Self>, seat: usize) {
+        let stands = |process: &Process| process.alive && !process.retired;
+        let found = (0..)
+            .map(ProcessId)
+            .zip(&mut self.cluster.processes)
+            .find(|(_, process)| self.cluster.pods[process.pod].seat == seat && stands(process));
+        if let Some((id, process)) = found {
+            process.retired = true;
+            desk.retire.push(id);
+        }
     }
 
     /// How long a container that ended waits for its next start.

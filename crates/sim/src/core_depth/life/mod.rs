@@ -51,6 +51,8 @@ pub(super) struct LifeModel {
     collector: Collector,
     /// Messages may still be under way when the faults have ended.
     late_messages: bool,
+    /// Who may not delete a lock leaves it to the collector.
+    refusals: bool,
     restored: bool,
     peace: bool,
 }
@@ -70,6 +72,8 @@ pub(super) enum Later {
     Collect,
     /// The finalizer lets go of the lock of that uid.
     Finalize(Uid),
+    /// A process of that seat stands no more.
+    Retire(usize),
     /// Somebody labels the lock.
     Label,
     /// Somebody looks after the lock.
@@ -85,6 +89,15 @@ impl Model for LifeModel {
 
     fn new(plan: &Plan) -> Self {
         use FaultKind as K;
+        let refused = [
+            K::Unauthorized,
+            K::Forbidden,
+            K::Gone,
+            K::UnauthorizedAfter,
+            K::ForbiddenAfter,
+            K::GoneAfter,
+        ];
+        let has = |kinds: &[K]| plan.faults.iter().any(|fault| kinds.contains(&fault.kind));
         let slow = [K::Delays, K::Reordered, K::Duplicates, K::FreezeBeforeSend];
         Self {
             seed: plan.seed,
@@ -92,7 +105,8 @@ impl Model for LifeModel {
             server: Server::default(),
             cluster: Cluster::new(),
             collector: Collector::default(),
-            late_messages: plan.faults.iter().any(|fault| slow.contains(&fault.kind)),
+            late_messages: has(&slow),
+            refusals: has(&refused),
             restored: false,
             peace: false,
         }
@@ -282,6 +296,7 @@ impl Model for LifeModel {
                     desk.news.extend(self.server.remove(desk.now));
                 }
             }
+            Later::Retire(seat) => self.retire(desk, seat),
             Later::Label => self.label(desk),
             Later::Remedy => self.remedy(desk),
         }
@@ -354,6 +369,7 @@ impl LifeModel {
             since: lock.since,
             warrant,
         }));
+        self.somebody_may_quit(desk);
         if self.habits.finalizer {
             let within = self.finalizer_takes(desk.now);
             let uid = lock.version.uid.clone();

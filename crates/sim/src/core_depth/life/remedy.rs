@@ -87,7 +87,10 @@ impl LifeModel {
         let record = lock.content.record.clone();
         let holder = self.holder().and_then(|id| self.cluster.process(id));
         let is_genuine = record.is_some() && holder.is_some_and(|process| process.pod == pod);
-        if is_genuine && holder.is_some_and(|process| process.alive)
+        // A process deletes its own, unless it may not or is not to.
+        let is_kept = self.habits.keeps_lock || self.refusals;
+        let looks_after = |process: &Process| process.alive && !(process.retired && is_kept);
+        if is_genuine && holder.is_some_and(looks_after)
             || self.will_be_freed(pod, record.as_ref())
             || self.cluster.pods[pod].being_deleted
         {
@@ -109,6 +112,7 @@ impl LifeModel {
         let here: Vec<&Process> = here
             .iter()
             .filter_map(|id| self.cluster.process(*id))
+            .filter(|process| !process.retired)
             .collect();
         let Some(record) = record else {
             return single && !here.is_empty();
