@@ -279,12 +279,13 @@ impl SeatTiming {
 }
 
 /// What cuts leaders off while others see their last write at once.
-const EDGE: [FaultKind; 9] = [
+const EDGE: [FaultKind; 10] = [
     FaultKind::ClockDrift,
     FaultKind::Freeze,
     FaultKind::FreezeBeforeSend,
     FaultKind::Crash,
     FaultKind::Delays,
+    FaultKind::Reordered,
     FaultKind::RequestsLost,
     FaultKind::RepliesLost,
     FaultKind::PartitionOut,

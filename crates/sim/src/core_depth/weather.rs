@@ -90,7 +90,11 @@ pub(crate) fn fate(
                 fate.there += rng.below(4 * SECOND);
                 fate.back += rng.below(4 * SECOND);
             }
-            FaultKind::Reordered => fate.there += rng.between(SECOND / 2, 12 * SECOND),
+            FaultKind::Reordered => {
+                // Often by little more than a call may take.
+                let most = [3 * SECOND, 12 * SECOND][rng.index(2)];
+                fate.there += rng.between(SECOND / 2, most);
+            }
             FaultKind::RequestsLost | FaultKind::PartitionOut => fate.lost = true,
             FaultKind::RepliesLost | FaultKind::PartitionIn => fate.answer_lost = true,
             FaultKind::PartitionFlapping | FaultKind::PartitionLong => {

@@ -188,6 +188,9 @@ impl LeaseModel {
             // A byte-identical replace does not move the resourceVersion.
             return self.answer();
         }
+        if by == Author::Person {
+            self.server.note_copy();
+        }
         let after = self.server.lease().map(Stored::snapshot);
         desk.tell(Happening::Wrote(Write {
             by,

@@ -116,7 +116,6 @@ impl LeaseModel {
                 .lease()
                 .map(|lease| lease.observed.version.clone());
         if changed {
-            self.server.is_a_copy();
             desk.excuse(fault.kind, false, holder);
         }
         changed

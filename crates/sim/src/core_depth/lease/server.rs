@@ -100,10 +100,18 @@ impl Server {
         true
     }
 
-    /// What stands there is a copy of what stood there before: nobody can tell it from that (A, B,
-    /// and A again).
-    pub(super) fn is_a_copy(&mut self) {
-        if let Some(lease) = &mut self.lease {
+    /// Where what stands there is a copy of what stood there before, nobody can tell it from that (A,
+    /// B, and A again).
+    pub(super) fn note_copy(&mut self) {
+        let Some(lease) = &mut self.lease else {
+            return;
+        };
+        let before = self.history.iter().rev().skip(1);
+        let mut states = before.filter_map(|(_, _, sight)| match sight {
+            Sight::Seen(observed) => Some(observed),
+            Sight::Gone(_) => None,
+        });
+        if states.any(|state| state.says_the_same(&lease.observed)) {
             lease.since = 0;
         }
     }
