@@ -12,7 +12,7 @@ use crate::{
 /// What is left of a seed. The default leaves all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Left {
-    /// Only these faults of the seed, by their numbers, such as 3,7:lasts=2s:on=1:share=1000; none
+    /// Only these faults of the seed, by their numbers, such as 3,7:at=9s:lasts=2s:on=1:share=1000; none
     /// for no fault
     #[arg(long, value_name = "FAULTS", requires = "replay")]
     pub keep_faults: Option<Faults>,
@@ -36,6 +36,8 @@ pub struct Faults(pub Vec<Kept>);
 pub struct Kept {
     /// Its number in the seed's plan.
     pub id: u32,
+    /// It begins there instead.
+    pub at: Option<Nanos>,
     /// It lasts so long instead.
     pub lasts: Option<Nanos>,
     /// It strikes whoever sits there instead.
@@ -148,6 +150,7 @@ impl Faults {
                     kept.id, whole.seed
                 )
             })?;
+            fault.at = kept.at.unwrap_or(fault.at);
             fault.lasts = kept.lasts.unwrap_or(fault.lasts);
             fault.target = kept.seat.map_or(fault.target, Target::Seat);
             fault.share = kept.share.unwrap_or(fault.share);
@@ -163,6 +166,7 @@ impl Kept {
     pub fn whole(id: u32) -> Self {
         Self {
             id,
+            at: None,
             lasts: None,
             seat: None,
             share: None,
@@ -257,6 +261,9 @@ impl FromStr for Faults {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
+        if let Some(at) = self.at {
+            write!(f, ":at={}", Until(at))?;
+        }
         if let Some(lasts) = self.lasts {
             write!(f, ":lasts={}", Until(lasts))?;
         }
@@ -279,12 +286,17 @@ impl FromStr for Kept {
         let mut kept = Self::whole(number(id, "a fault's number")?);
         for part in parts {
             match part.split_once('=') {
+                Some(("at", time)) => kept.at = Some(time.parse::<Until>()?.0),
                 Some(("lasts", time)) => kept.lasts = Some(time.parse::<Until>()?.0),
                 Some(("on", seat)) => kept.seat = Some(number(seat, "a candidate's number")?),
                 Some(("share", share)) => {
                     kept.share = Some(number(share, "a number of a thousand")?);
                 }
-                _ => return Err(format!("`{part}` is none of lasts=TIME, on=N, share=N")),
+                _ => {
+                    return Err(format!(
+                        "`{part}` is none of at=TIME, lasts=TIME, on=N, share=N"
+                    ));
+                }
             }
         }
         Ok(kept)
@@ -394,6 +406,7 @@ mod tests {
                 Kept::whole(3),
                 Kept {
                     id: 12,
+                    at: Some(9 * SECOND),
                     lasts: Some(2_500_000_001),
                     seat: Some(1),
                     share: Some(1000),
@@ -406,7 +419,7 @@ mod tests {
         let words = left.arguments();
         assert_eq!(
             words,
-            "--keep-faults 3,12:lasts=2.500000001s:on=1:share=1000 --seats 0,2 \
+            "--keep-faults 3,12:at=9s:lasts=2.500000001s:on=1:share=1000 --seats 0,2 \
              --plain rates,walls --until 83s"
         );
         let line = format!("sim --replay 7 {words}");

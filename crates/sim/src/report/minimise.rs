@@ -1,5 +1,5 @@
 //! The smallest run that still violates the same invariant, by trying: without some faults, without
-//! some candidates, with plain settings, shorter, and each fault as simple as can be.
+//! some candidates, with plain settings, earlier, shorter, and each fault as simple as can be.
 //!
 //! What is tried is always something that [`Left`] can say, so that whatever is found can be played
 //! again by a command.
@@ -86,6 +86,7 @@ impl<P: FnMut(&Plan) -> Option<Violation>> Search<'_, P> {
                 break;
             }
         }
+        self.move_earlier();
         loop {
             let before = self.left.clone();
             for index in 0..self.faults().len() {
@@ -178,7 +179,7 @@ impl<P: FnMut(&Plan) -> Option<Violation>> Search<'_, P> {
         let after = (self.violation.at / tenth + 1) * tenth;
         let last = self.plan.faults.iter().map(|fault| fault.at).max();
         let last = (last.unwrap_or(0) / SECOND + 1) * SECOND;
-        let ends = if after < end {
+        let ends = if self.violation.at < end {
             vec![after]
         } else {
             vec![last, end / 2, end / 4 * 3, end.saturating_sub(SECOND)]
@@ -188,12 +189,33 @@ impl<P: FnMut(&Plan) -> Option<Violation>> Search<'_, P> {
             left.until = Some(Until(until));
             if let Some(Faults(faults)) = &mut left.keep_faults {
                 faults.retain(|kept| {
-                    let fault = self.whole.faults.iter().find(|fault| fault.id == kept.id);
+                    let fault = self.plan.faults.iter().find(|fault| fault.id == kept.id);
                     fault.is_some_and(|fault| fault.at < until)
                 });
             }
             if self.try_left(left) {
                 break;
+            }
+        }
+    }
+
+    /// All faults earlier, by the same time: nobody likes to read of two minutes of calm.
+    fn move_earlier(&mut self) {
+        let first = self.plan.faults.iter().map(|fault| fault.at).min();
+        let Some(first) = first else { return };
+        let begins = (1..=12).map(|step| step * 3 * SECOND);
+        for begin in begins.take_while(|begin| begin + 10 * SECOND < first) {
+            let mut left = self.left.clone();
+            for kept in left.keep_faults.iter_mut().flat_map(|faults| &mut faults.0) {
+                let fault = self.plan.faults.iter().find(|fault| fault.id == kept.id);
+                if let Some(fault) = fault {
+                    let at = (fault.at - first + begin) / MILLI * MILLI;
+                    kept.at = Some(at);
+                }
+            }
+            if self.try_left(left) {
+                self.shorten();
+                return;
             }
         }
     }
@@ -375,7 +397,7 @@ mod tests {
         assert_eq!(found.left.until, Some(Until(50_100_000_000)));
         assert_eq!(
             found.left.arguments(),
-            "--keep-faults 7:lasts=0.1s:on=1:share=1000,21:lasts=3s:on=1:share=1000 --seats 1,3 \
+            "--keep-faults 7:at=3s:lasts=0.1s:on=1:share=1000,21:at=31s:lasts=3s:on=1:share=1000 --seats 1,3 \
              --plain rates,walls,strict,starts,left-behind --until 50.1s"
         );
     }
