@@ -126,7 +126,7 @@ impl Case {
     /// The smallest run that violates the same, by playing others.
     pub fn minimise(&self, whole: &Plan, violation: &Violation) -> Minimised {
         // Some seconds at either depth.
-        let limit = if self.depth == Depth::Core { 2000 } else { 120 };
+        let limit = if self.depth == Depth::Core { 2000 } else { 300 };
         minimise(whole, violation, limit, |plan| {
             run(plan, self.depth, &self.blind, |_, _| {}).violation
         })

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use tenure_core::{LossReason, Notice};
+use tenure_core::{LossReason, Notice, Warning};
 
 use crate::{
     clock::{MILLI, Nanos, SECOND},
@@ -79,6 +79,18 @@ pub fn text(run: &Recorded) -> String {
         );
     }
     text
+}
+
+fn warned(warning: &Warning) -> String {
+    match warning {
+        Warning::OddDuration { holder, seconds } => {
+            format!("honours the odd duration of {holder}: {seconds} s")
+        }
+        Warning::EditedRecord => "puts its record right, which somebody has edited".into(),
+        Warning::NotALock { why } => format!("finds something that is no lock: {why}"),
+        Warning::RemovedOrphan { owner } => format!("removes the lock of {owner}, which is gone"),
+        other => format!("warns: {other:?}"),
+    }
 }
 
 /// Milliseconds are as much as people compare.
@@ -303,7 +315,10 @@ impl Teller<'_> {
                     });
                 }
             }
-            Happening::Struck { .. } | Happening::Status { .. } | Happening::Knows { .. } => {}
+            Happening::Struck { .. }
+            | Happening::Status { .. }
+            | Happening::Knows { .. }
+            | Happening::Shown { .. } => {}
         }
     }
 
@@ -355,7 +370,7 @@ impl Teller<'_> {
             Notice::StandbyFailed { error, times } => self.detail(at, || {
                 format!("{name}, standing by, fails ({times} in a row): {error}")
             }),
-            Notice::Warn(warning) => self.say(at, format!("{name} warns: {warning:?}")),
+            Notice::Warn(warning) => self.say(at, format!("{name} {}", warned(warning))),
             _ => {}
         }
     }
