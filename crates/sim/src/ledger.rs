@@ -11,6 +11,8 @@ use crate::{
 pub struct Ledger {
     processes: Vec<Process>,
     knowing: u64,
+    /// The newest resourceVersion of the lock.
+    newest: u64,
     peace: Option<Nanos>,
     restored: bool,
     last_struck: Option<Nanos>,
@@ -48,6 +50,8 @@ struct Excuse {
     /// Only against processes that learnt of the lock after this.
     strangers_after: Option<u64>,
     for_good: bool,
+    /// The newest resourceVersion when it was made.
+    made: u64,
 }
 
 impl Ledger {
@@ -83,6 +87,17 @@ impl Ledger {
             }
             Happening::Slept { process, .. } => self.process_mut(*process).slept_until = at,
             Happening::Belief { process, belief } => self.believes(at, *process, *belief),
+            Happening::Wrote(write) => {
+                let after = write.after.as_ref().map(|after| after.version);
+                self.newest = after.unwrap_or(self.newest + 1);
+            }
+            Happening::Shown { process, version } => {
+                // Whoever has been shown what people did goes by it (L9, F6).
+                let heeds = |excuse: &Excuse| excuse.kind.is_by_people() && !excuse.for_good;
+                self.process_mut(*process)
+                    .excuses
+                    .retain(|excuse| !(heeds(excuse) && *version >= excuse.made));
+            }
             Happening::Knows { process } => self.knows(*process),
             Happening::Excused {
                 process,
@@ -91,12 +106,14 @@ impl Ledger {
                 for_good,
             } => {
                 let strangers_after = strangers_only.then_some(self.knowing);
+                let made = self.newest;
                 let process = self.process_mut(*process);
                 process.bad_clock |= *kind == FaultKind::ClockBeyond;
                 process.excuses.push(Excuse {
                     kind: *kind,
                     strangers_after,
                     for_good: *for_good,
+                    made,
                 });
             }
             Happening::Restored => self.restored = true,

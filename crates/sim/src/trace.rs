@@ -110,6 +110,14 @@ pub enum Happening {
         /// Which.
         process: ProcessId,
     },
+    /// A watch has shown a process the lock, or its end: what it makes of answers that are older
+    /// than this is its own doing. Told for locks for life.
+    Shown {
+        /// Which.
+        process: ProcessId,
+        /// The resourceVersion that was shown.
+        version: u64,
+    },
     /// History was taken back: tokens may come again.
     Restored,
     /// The last fault has ended. Somebody has to lead within that time.

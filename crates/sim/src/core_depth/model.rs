@@ -54,6 +54,11 @@ pub(super) trait Model: Sized {
         request: Self::Request,
     ) -> Outcome<Self::Answer>;
 
+    /// The resourceVersion of what a watch shows, where whoever is shown it has to go by it at once.
+    fn shown(_sight: &Sight<Self::Object>) -> Option<u64> {
+        None
+    }
+
     /// What the watch of a server that is behind by that much shows first.
     fn old_state(&self, then: Nanos) -> Option<Sight<Self::Object>>;
 

@@ -683,7 +683,14 @@ impl<'a, M: Model> World<'a, M> {
             .process(id)
             .is_some_and(|process| process.watch.open && process.watch.stream == stream);
         if current {
+            let version = M::shown(&sight);
             self.give(id, Event::Watch(sight));
+            if let Some(version) = version {
+                self.tell(Happening::Shown {
+                    process: id,
+                    version,
+                });
+            }
         }
     }
 

@@ -256,6 +256,14 @@ impl Model for LifeModel {
         }
     }
 
+    fn shown(sight: &Sight<LockObject>) -> Option<u64> {
+        let version = match sight {
+            Sight::Seen(lock) => &lock.version,
+            Sight::Gone(version) => version,
+        };
+        Some(server::number(&version.resource_version))
+    }
+
     fn old_state(&self, then: Nanos) -> Option<Sight<LockObject>> {
         self.server.state_at(then)
     }
