@@ -36,6 +36,8 @@ pub(super) struct Process<M: Model> {
     pub(super) cut_off: bool,
     /// It stands no more when its term ends.
     pub(super) leaving: bool,
+    /// It was told that it stands no more, and not since that it does.
+    pub(super) withdrawn: bool,
     pub(super) knows: bool,
     pub(super) shown: Option<Believed>,
     pub(super) status: Option<Status>,

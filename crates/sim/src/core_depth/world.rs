@@ -73,6 +73,9 @@ pub(super) struct Arrival<M: Model> {
     first: bool,
 }
 
+/// What is held up on its way lands within that time.
+pub(super) const LATEST: Nanos = 60 * SECOND;
+
 /// A leader that was told to end is at rest this long after peace has a leader.
 const QUIET: Nanos = 4 * SECOND;
 
@@ -300,6 +303,7 @@ impl<'a, M: Model> World<'a, M> {
             stop_before_send: None,
             cut_off: false,
             leaving: false,
+            withdrawn: false,
             knows: false,
             shown: None,
             status: None,
@@ -331,6 +335,11 @@ impl<'a, M: Model> World<'a, M> {
                     ..
                 }
         );
+        match &event {
+            Event::Command(Command::Stand) => process.withdrawn = false,
+            Event::Command(Command::Withdraw) => process.withdrawn = true,
+            _ => {}
+        }
         let clock = &self.seats[process.seat].clock;
         let reading = Now {
             mono: clock.reads(now),
@@ -358,6 +367,7 @@ impl<'a, M: Model> World<'a, M> {
         };
         let belief = process.belief(&self.seats[process.seat].clock);
         let status = process.elector.status();
+        let came_back = process.withdrawn && process.shown.is_none() && belief.is_some();
         let new_belief = (process.shown != belief).then(|| {
             process.shown = belief;
             belief
@@ -370,6 +380,12 @@ impl<'a, M: Model> World<'a, M> {
             self.tell(Happening::Belief {
                 process: id,
                 belief,
+            });
+        }
+        if came_back {
+            self.tell(Happening::Broken {
+                process: Some(id),
+                what: "began to lead, and had been told to stand no more (L9, F4)".into(),
             });
         }
         if changed {
@@ -426,7 +442,8 @@ impl<'a, M: Model> World<'a, M> {
     }
 
     fn send(&mut self, id: ProcessId, call: CallId, request: M::Request) {
-        let (seed, latency) = (self.plan.seed, self.plan.latency);
+        let plan = self.plan;
+        let (seed, latency) = (plan.seed, plan.latency);
         self.tell(Happening::Asked { process: id });
         let Some(process) = self.processes[id.0 as usize].as_mut() else {
             return;
@@ -462,6 +479,13 @@ impl<'a, M: Model> World<'a, M> {
         }
         if cut_off {
             self.struck(u32::MAX, FaultKind::NodeLost, Some(id));
+        }
+        // Now and then what seems to be lost is only held up, and lands when nobody waits for it.
+        let mut fate = fate;
+        if fate.lost && plan.lock.is_for_life() && hashed([seed, number, 15]).is_multiple_of(4) {
+            fate.lost = false;
+            fate.answer_lost = true;
+            fate.there += hashed([seed, number, 16]) % LATEST;
         }
         if fate.lost || cut_off {
             return;

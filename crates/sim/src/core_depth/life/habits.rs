@@ -84,7 +84,7 @@ impl Habits {
             twins_share_a_process: rng.chance(300),
             blind: rng.chance(200),
             quits: rng.chance(200),
-            lonely: rng.chance(40),
+            lonely: rng.chance(60),
         }
     }
 }

@@ -36,7 +36,10 @@ use crate::{
     trace::{Author, Happening, ProcessId, Warrant, Write},
 };
 
-use super::model::{Desk, Model, Newcomer, Victim};
+use super::{
+    model::{Desk, Model, Newcomer, Victim},
+    world::LATEST,
+};
 use cluster::Cluster;
 use collector::Collector;
 use habits::Habits;
@@ -49,8 +52,8 @@ pub(super) struct LifeModel {
     server: Server,
     cluster: Cluster,
     collector: Collector,
-    /// Messages may still be under way when the faults have ended.
-    late_messages: bool,
+    /// For how long messages may still be under way when the faults have ended.
+    in_flight: Nanos,
     /// Who may not delete a lock leaves it to the collector.
     refusals: bool,
     restored: bool,
@@ -99,13 +102,26 @@ impl Model for LifeModel {
         ];
         let has = |kinds: &[K]| plan.faults.iter().any(|fault| kinds.contains(&fault.kind));
         let slow = [K::Delays, K::Reordered, K::Duplicates, K::FreezeBeforeSend];
+        let lost = [
+            K::RequestsLost,
+            K::PartitionOut,
+            K::PartitionFlapping,
+            K::PartitionLong,
+        ];
+        let in_flight = if has(&lost) {
+            LATEST + 26 * SECOND
+        } else if has(&slow) {
+            26 * SECOND
+        } else {
+            0
+        };
         Self {
             seed: plan.seed,
             habits: Habits::of(plan.seed),
             server: Server::default(),
             cluster: Cluster::new(),
             collector: Collector::default(),
-            late_messages: has(&slow),
+            in_flight,
             refusals: has(&refused),
             restored: false,
             peace: false,
@@ -311,7 +327,7 @@ impl Model for LifeModel {
     }
 
     fn peace(&mut self, desk: &mut Desk<Self>) -> Nanos {
-        self.make_peace(desk, self.late_messages)
+        self.make_peace(desk)
     }
 }
 

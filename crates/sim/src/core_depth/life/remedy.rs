@@ -12,14 +12,12 @@ use super::{super::model::Desk, Later, LifeModel, cluster::Process};
 
 /// How often somebody looks after the lock.
 const LOOK: Nanos = 8 * SECOND;
-/// Messages that were under way when the faults ended land within that time.
-const IN_FLIGHT: Nanos = 26 * SECOND;
 /// The longest pause of a waiter (F7), after a call that was not answered any more.
 const PAUSE: Nanos = 40 * SECOND;
 
 impl LifeModel {
     /// The faults are over.
-    pub(super) fn make_peace(&mut self, desk: &mut Desk<Self>, late_messages: bool) -> Nanos {
+    pub(super) fn make_peace(&mut self, desk: &mut Desk<Self>) -> Nanos {
         self.peace = true;
         self.collector.late_until = 0;
         self.collector.off_until = 0;
@@ -45,14 +43,12 @@ impl LifeModel {
                 desk.later.push((desk.now + SECOND, Later::Report(pod)));
             }
         }
-        if late_messages {
-            obstacle = obstacle.max(IN_FLIGHT);
-        }
+        obstacle = obstacle.max(self.in_flight);
         let leads = self
             .holder()
             .and_then(|holder| self.cluster.process(holder))
             .is_some_and(|process| process.alive);
-        if self.server.lock().is_some() && !leads || late_messages {
+        if self.server.lock().is_some() && !leads || self.in_flight > 0 {
             // Somebody looks, deletes a Pod, and that goes; or the collector comes.
             obstacle += LOOK + 10 * SECOND;
         }
