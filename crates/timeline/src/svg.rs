@@ -140,26 +140,36 @@ impl<'a> Picture<'a> {
         out.write_str("</svg>\n")
     }
 
-    /// Seconds, with a line each.
+    /// Seconds, with a line each; tenths where there are no two seconds.
     fn axis(&self, out: &mut String) -> fmt::Result {
+        const TENTH: u64 = 100_000_000;
         let Timeline {
             begin, end, zero, ..
         } = self.timeline;
-        let shown = end.saturating_sub(*begin) / 1_000_000_000;
-        let step = [1, 2, 5, 10, 20, 60]
-            .into_iter()
-            .find(|step| shown / step <= 12)
-            .unwrap_or(300);
+        let shown = end.saturating_sub(*begin) / TENTH;
+        let whole = [10, 20, 50, 100, 200, 600];
+        let step = match shown {
+            0..10 => 1,
+            10..20 => 2,
+            _ => whole
+                .into_iter()
+                .find(|step| shown / step <= 12)
+                .unwrap_or(3000),
+        };
         let first = begin
             .saturating_sub(*zero)
-            .div_ceil(1_000_000_000)
+            .div_ceil(TENTH)
             .next_multiple_of(step);
-        let last = end.saturating_sub(*zero) / 1_000_000_000;
-        for second in (first..=last).step_by(usize::try_from(step).unwrap_or(1)) {
-            let x = self.x(zero + second * 1_000_000_000);
+        let last = end.saturating_sub(*zero) / TENTH;
+        for tenth in (first..=last).step_by(usize::try_from(step).unwrap_or(1)) {
+            let x = self.x(zero + tenth * TENTH);
+            let label = match tenth % 10 {
+                0 => format!("{} s", tenth / 10),
+                rest => format!("{}.{rest} s", tenth / 10),
+            };
             writeln!(
                 out,
-                r#"<path d="M{x:.1} {}V{:.1}" stroke="{FAINT}" stroke-width="1"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="{SMALL}">{second} s</text>"#,
+                r#"<path d="M{x:.1} {}V{:.1}" stroke="{FAINT}" stroke-width="1"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="{SMALL}">{label}</text>"#,
                 self.top,
                 self.bottom,
                 self.bottom + 16.0

@@ -30,6 +30,20 @@ fn the_axis_counts_from_zero_and_shows_only_what_is_in_the_picture() {
 }
 
 #[test]
+fn less_than_two_seconds_are_counted_in_tenths() {
+    let drawn = svg(&Timeline::new("a", 0, 650_000_000));
+    assert!(
+        drawn.contains(">0 s<") && drawn.contains(">0.6 s<"),
+        "{drawn}"
+    );
+    let drawn = svg(&Timeline::new("a", 0, 2 * SECOND));
+    assert!(
+        drawn.contains(">2 s<") && !drawn.contains(".2 s<"),
+        "{drawn}"
+    );
+}
+
+#[test]
 fn what_is_outside_of_the_picture_is_not_drawn() {
     let mut timeline = Timeline::new("a", 10 * SECOND, 20 * SECOND);
     let mut lane = Lane::new("c0");

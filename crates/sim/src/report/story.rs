@@ -123,10 +123,15 @@ impl Story {
         }
     }
 
-    /// Who has that identity, for people.
+    /// Who has that identity, or sits in the Pod of that name, for people.
     pub(super) fn holder(&self, identity: &str) -> String {
         let found = self.lives.iter().rfind(|life| *life.identity == *identity);
-        found.map_or_else(|| format!("`{identity}`"), |life| life.name.clone())
+        let is_pod = |life: &Life| life.name == identity;
+        match found {
+            Some(life) => life.name.clone(),
+            None if self.lives.iter().any(is_pod) => identity.to_owned(),
+            None => format!("`{identity}`"),
+        }
     }
 
     fn life(&self, id: ProcessId) -> Option<&Life> {
