@@ -118,22 +118,26 @@ impl Summary {
     }
 
     /// How often that kind struck.
+    #[must_use]
     pub fn struck(&self, kind: FaultKind) -> u64 {
         self.struck.get(&kind).copied().unwrap_or(0)
     }
 
     /// In how many of a hundred seeds the leader changed three times or more.
+    #[must_use]
     pub fn busy(&self) -> usize {
         let busy = self.changes.iter().filter(|changes| **changes >= 3).count();
         busy * 100 / self.changes.len().max(1)
     }
 
     /// For how many of a hundred parts of the time with faults somebody led in the median run.
+    #[must_use]
     pub fn led(&self) -> u64 {
         median(&self.led) / 10
     }
 
     /// What people want to know of it.
+    #[must_use]
     pub fn to_words(&self) -> String {
         let mut text = format!(
             "{} seeds\nthe leader changed three times or more in {} % of them; somebody led for {} % \

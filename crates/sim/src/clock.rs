@@ -32,6 +32,7 @@ pub struct MachineClock {
 impl MachineClock {
     /// A clock that shows `shown` nanoseconds at the beginning and runs at `rate` parts in a million
     /// of true time's.
+    #[must_use]
     pub fn new(shown: u64, rate: u64, wall_off: i64) -> Self {
         Self {
             from: 0,
@@ -42,18 +43,21 @@ impl MachineClock {
     }
 
     /// What the clock that leadership is judged by (L4) shows.
+    #[must_use]
     pub fn reads(&self, truth: Nanos) -> Instant {
         let gone = u128::from(truth.saturating_sub(self.from)) * u128::from(self.rate) / 1_000_000;
         Instant::from_nanos(self.shown + u64::try_from(gone).unwrap_or(u64::MAX / 4))
     }
 
     /// What the wall clock shows.
+    #[must_use]
     pub fn wall(&self, truth: Nanos) -> MicroTime {
         let micros = i64::try_from(self.reads(truth).as_nanos() / 1000).unwrap_or(0);
         MicroTime::from_micros(WALL_START + micros + self.wall_off)
     }
 
     /// The first true time at which the clock shows `reading` or more, at its present rate.
+    #[must_use]
     pub fn truth(&self, reading: Instant) -> Nanos {
         let ahead = u128::from(reading.as_nanos().saturating_sub(self.shown)) * 1_000_000;
         let true_ahead = ahead.div_ceil(u128::from(self.rate));
@@ -62,6 +66,7 @@ impl MachineClock {
     }
 
     /// Its rate in parts in a million.
+    #[must_use]
     pub fn rate(&self) -> u64 {
         self.rate
     }

@@ -21,6 +21,7 @@ use crate::{
 /// line that it does not understand.
 #[derive(Debug, Parser)]
 #[command(name = "tenure-sim")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Arguments {
     /// Play the pure protocol (the default)
     #[arg(long)]
@@ -103,6 +104,7 @@ fn invariant(name: &str) -> Result<String, String> {
 }
 
 /// The program.
+#[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list_faults {

@@ -108,17 +108,20 @@ enum Step {
 
 impl Model {
     /// The largest H that rule L3 allows for these clocks, in whole units.
+    #[must_use]
     pub fn bound(&self) -> u8 {
         let most = u16::from(self.duration) * u16::from(self.slow) / u16::from(self.fast);
         u8::try_from(most).unwrap_or(u8::MAX)
     }
 
     /// The clock error that these clocks show at worst.
+    #[must_use]
     pub fn rho(&self) -> f64 {
         f64::from(self.fast - self.slow) / f64::from(self.fast + self.slow)
     }
 
     /// Look at every state that can be reached, nearest first.
+    #[must_use]
     pub fn explore(&self) -> Outcome {
         let mut found: HashMap<State, (usize, Step)> = HashMap::new();
         let mut order: Vec<State> = Vec::new();
@@ -314,7 +317,7 @@ impl Model {
                 );
                 match (was, is) {
                     (0, 1..) => {
-                        lines.push(format!("        candidate {who} believes, for {is} units"))
+                        lines.push(format!("        candidate {who} believes, for {is} units"));
                     }
                     (1.., 0) => lines.push(format!("        candidate {who} believes no more")),
                     (was, is) if is > was => {

@@ -205,11 +205,13 @@ pub struct Fault {
 
 impl FaultKind {
     /// The kind of that name.
+    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
     /// Whether it belongs to the fleet's settings rather than to a moment.
+    #[must_use]
     pub fn is_setting(self) -> bool {
         matches!(
             self,
@@ -219,6 +221,7 @@ impl FaultKind {
 
     /// How often it is drawn for that lock. A lock for life changes hands with its Pods, where a
     /// Lease does by time alone.
+    #[must_use]
     pub fn weight_for(self, lock: LockKind) -> u64 {
         let of_pods = matches!(
             self,
@@ -228,6 +231,7 @@ impl FaultKind {
     }
 
     /// Whether who is struck does nothing for a while.
+    #[must_use]
     pub fn is_a_sleep(self) -> bool {
         matches!(
             self,
@@ -236,6 +240,7 @@ impl FaultKind {
     }
 
     /// Whether it is people who do it, to the lock itself.
+    #[must_use]
     pub fn is_by_people(self) -> bool {
         matches!(
             self,
@@ -249,6 +254,7 @@ impl FaultKind {
     }
 
     /// Whether it means anything for this kind of lock.
+    #[must_use]
     pub fn concerns(self, lock: LockKind) -> bool {
         match self {
             Self::GcLate | Self::GcOff | Self::ForceDelete => lock.is_for_life(),
@@ -259,6 +265,7 @@ impl FaultKind {
 
     /// What docs/protocol.md does not cover: why this fault may break invariant 1 for that lock,
     /// if it may.
+    #[must_use]
     pub fn not_covered(self, lock: LockKind, strict: bool) -> Option<&'static str> {
         let why = match (self, lock.is_for_life()) {
             (Self::ClockBeyond, false) => "a clock rate beyond rho",
@@ -292,6 +299,7 @@ impl FaultKind {
 
 impl Fault {
     /// When it ends.
+    #[must_use]
     pub fn ends(&self) -> Nanos {
         self.at.saturating_add(self.lasts)
     }

@@ -124,6 +124,7 @@ impl Ledger {
     }
 
     /// A process of the run.
+    #[must_use]
     pub fn process(&self, id: ProcessId) -> &Process {
         &self.processes[index(id)]
     }
@@ -140,6 +141,7 @@ impl Ledger {
     }
 
     /// Why two beliefs at one time are not covered, if they are not.
+    #[must_use]
     pub fn excuse(&self, one: ProcessId, other: ProcessId) -> Option<FaultKind> {
         let (one, other) = (self.process(one), self.process(other));
         one.excused_against(other)
@@ -147,16 +149,19 @@ impl Ledger {
     }
 
     /// When the faults ended, if they did.
+    #[must_use]
     pub fn peace(&self) -> Option<Nanos> {
         self.peace
     }
 
     /// Whether history was ever taken back.
+    #[must_use]
     pub fn restored(&self) -> bool {
         self.restored
     }
 
     /// When a fault last struck anybody.
+    #[must_use]
     pub fn last_struck(&self) -> Option<Nanos> {
         self.last_struck
     }
@@ -190,6 +195,7 @@ impl Ledger {
 
 impl Process {
     /// Whether it may say at that moment that it leads.
+    #[must_use]
     pub fn believes(&self, at: Nanos) -> bool {
         self.belief
             .is_some_and(|belief| belief.until.is_none_or(|until| at < until))

@@ -129,6 +129,7 @@ pub enum SeatTiming {
 
 impl Plan {
     /// The plan of a seed.
+    #[must_use]
     pub fn draw(seed: u64, draw: &Draw) -> Self {
         let mut rng = Rng::new(seed, 0);
         let lock = draw.lock.unwrap_or_else(|| match rng.below(8) {
@@ -234,11 +235,13 @@ impl Plan {
 
 impl LockKind {
     /// Whether it is one of the two locks for life.
+    #[must_use]
     pub fn is_for_life(self) -> bool {
         self != Self::Lease
     }
 
     /// Its name on command lines.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Lease => "lease",
@@ -253,6 +256,7 @@ impl SeatTiming {
     ///
     /// # Panics
     /// If they broke rule L3, which a test forbids.
+    #[must_use]
     pub fn lease(self) -> LeaseTiming {
         let builder = LeaseTiming::builder().clock_error(RHO);
         let builder = match self {
@@ -273,6 +277,7 @@ impl SeatTiming {
     }
 
     /// The timings of leader for life, which are the same for all.
+    #[must_use]
     pub fn life() -> LifeTiming {
         LifeTiming::default()
     }
@@ -292,6 +297,7 @@ const EDGE: [FaultKind; 10] = [
     FaultKind::PartitionIn,
 ];
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Fleet {
     rates: bool,
     mixed: bool,

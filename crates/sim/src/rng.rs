@@ -1,12 +1,13 @@
 //! Numbers from a seed. Each use draws from a stream of its own, so that taking one fault out of a
 //! run leaves what the others draw as it was: that is what makes a run minimisable.
 
-/// The generator known as SplitMix64.
+/// The generator known as `SplitMix64`.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
     /// The stream `stream` of `seed`.
+    #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         Self(mixed(seed ^ mixed(stream.wrapping_add(0x51_7c_c1_b7))))
     }
@@ -40,6 +41,7 @@ impl Rng {
 }
 
 /// A number that depends on all of these and shows none of them.
+#[must_use]
 pub fn hashed(parts: [u64; 3]) -> u64 {
     parts
         .iter()

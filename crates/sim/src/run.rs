@@ -26,6 +26,7 @@ pub enum Depth {
 
 impl Depth {
     /// Its name on command lines.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Core => "core",
@@ -91,6 +92,7 @@ pub fn run(
 }
 
 /// A hash of everything that happens, word for word.
+#[must_use]
 pub fn hash_of(plan: &Plan, depth: Depth) -> u64 {
     let mut hasher = DefaultHasher::new();
     run(plan, depth, &[], |at, what| {

@@ -63,6 +63,7 @@ impl Slack {
     }
 
     /// The shortest time so far, in nanoseconds; below zero where two led at once.
+    #[must_use]
     pub fn shortest(&self) -> Option<i128> {
         self.shortest
     }

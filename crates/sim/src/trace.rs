@@ -13,6 +13,10 @@ pub struct ProcessId(pub u32);
 
 /// Something that happened.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "they are told one by one, by reference"
+)]
 pub enum Happening {
     /// A process began.
     Started {

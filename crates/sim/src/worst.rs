@@ -47,6 +47,7 @@ const KINDS: [FaultKind; 12] = [
 ];
 
 /// Search from this seed, playing so many schedules. It ends at the first violation.
+#[must_use]
 pub fn search(seed: u64, timing: SeatTiming, schedules: u64) -> Worst {
     let mut rng = Rng::new(seed, 50);
     let mut best = judge(beginning(seed, timing));

@@ -17,6 +17,7 @@ pub(super) struct Seat {
 }
 
 /// One process.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Process<M: Model> {
     pub(super) id: ProcessId,
     pub(super) seat: usize,

@@ -348,7 +348,7 @@ impl<M: Model> World<'_, M> {
         self.struck(fault.id, fault.kind, Some(id));
         let work = self.process(id).and_then(|process| process.work);
         match work {
-            Some(work) => self.work_ends(id, work.token, fault.salt % 2 == 0),
+            Some(work) => self.work_ends(id, work.token, fault.salt.is_multiple_of(2)),
             None => self.give(id, Event::Command(Command::Withdraw)),
         }
         let pause = Rng::new(fault.salt, 22).below(8 * SECOND);

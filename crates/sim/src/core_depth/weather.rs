@@ -49,7 +49,7 @@ impl On {
     pub(crate) fn is_on(&self, now: Nanos, seat: usize) -> bool {
         let here = self.seat.is_none_or(|mine| mine == seat);
         let flaps = self.fault.kind == FaultKind::PartitionFlapping;
-        here && (!flaps || hashed([self.fault.salt, now / (2 * SECOND), 0]) % 2 == 0)
+        here && (!flaps || hashed([self.fault.salt, now / (2 * SECOND), 0]).is_multiple_of(2))
     }
 
     fn strikes(&self, number: u64) -> bool {

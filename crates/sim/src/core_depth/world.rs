@@ -575,6 +575,7 @@ impl<'a, M: Model> World<'a, M> {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]
     fn notice(&mut self, id: ProcessId, notice: Notice) {
         self.tell(Happening::Notice {
             process: id,
@@ -828,18 +829,16 @@ impl<'a, M: Model> World<'a, M> {
         self.at(self.now + within + SECOND, Due::Over);
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]
     pub(super) fn tell(&mut self, what: Happening) {
         if !(self.sink)(self.now, &what) {
             self.over = true;
         }
-        if let (true, Happening::Belief { belief, .. }) = (self.peaceful, &what) {
-            match (belief.is_some(), self.settled) {
-                (true, None) => {
-                    self.settled = Some(self.now);
-                    self.at(self.now + QUIET, Due::Over);
-                }
-                (true, Some(_)) | (false, _) => {}
-            }
+        if let (true, Happening::Belief { belief, .. }) = (self.peaceful, &what)
+            && let (true, None) = (belief.is_some(), self.settled)
+        {
+            self.settled = Some(self.now);
+            self.at(self.now + QUIET, Due::Over);
         }
     }
 
@@ -852,15 +851,12 @@ impl<'a, M: Model> World<'a, M> {
     }
 
     pub(super) fn at(&mut self, at: Nanos, due: Due<M>) {
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.due[slot] = Some(due);
-                slot
-            }
-            None => {
-                self.due.push(Some(due));
-                self.due.len() - 1
-            }
+        let slot = if let Some(slot) = self.free.pop() {
+            self.due[slot] = Some(due);
+            slot
+        } else {
+            self.due.push(Some(due));
+            self.due.len() - 1
         };
         self.pushed += 1;
         self.queue.push(Reverse((at, self.pushed, slot)));

@@ -73,6 +73,7 @@ pub struct Judges {
 }
 
 /// The names of all invariants.
+#[must_use]
 pub fn names() -> Vec<&'static str> {
     all().iter().map(|invariant| invariant.name()).collect()
 }
@@ -95,6 +96,7 @@ fn all() -> Vec<Box<dyn Invariant>> {
 
 impl Judges {
     /// All of them but those that are named: what a checker is worth shows when it is blind.
+    #[must_use]
     pub fn new(blind: &[String]) -> Self {
         let mut invariants = all();
         invariants.retain(|invariant| !blind.iter().any(|name| name == invariant.name()));
@@ -143,16 +145,19 @@ impl Judges {
     }
 
     /// What was violated, if anything was.
+    #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
     }
 
     /// The facts so far.
+    #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// Overlaps that are not covered, by the fault that made them.
+    #[must_use]
     pub fn excused(&self) -> BTreeMap<FaultKind, u64> {
         let mut sum = BTreeMap::new();
         for (kind, times) in self.invariants.iter().filter_map(|i| i.excused()).flatten() {

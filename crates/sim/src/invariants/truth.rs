@@ -18,6 +18,7 @@ pub(super) struct Truth {
 
 /// What is known of a process's telling.
 #[derive(Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     leads: bool,
     told: bool,

@@ -115,11 +115,13 @@ impl Left {
     }
 
     /// Whether it leaves all.
+    #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
 
     /// The command line's words for it.
+    #[must_use]
     pub fn arguments(&self) -> String {
         let mut words = Vec::new();
         if let Some(faults) = &self.keep_faults {
@@ -163,6 +165,7 @@ impl Faults {
 
 impl Kept {
     /// A fault as the seed has it.
+    #[must_use]
     pub fn whole(id: u32) -> Self {
         Self {
             id,
@@ -188,6 +191,7 @@ impl Setting {
     ];
 
     /// Its name on command lines.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Rates => "rates",
@@ -202,6 +206,7 @@ impl Setting {
     }
 
     /// Whether it is plain already.
+    #[must_use]
     pub fn is_plain(self, plan: &Plan) -> bool {
         let mut plain = plan.clone();
         self.make_plain(&mut plain);

@@ -78,6 +78,7 @@ impl Case {
     }
 
     /// Plays a plan, and keeps all that happens.
+    #[must_use]
     pub fn record(&self, plan: &Plan) -> Recorded {
         let mut happenings = Vec::new();
         let report = run(plan, self.depth, &self.blind, |at, what| {
@@ -91,6 +92,7 @@ impl Case {
     }
 
     /// The command that plays what is left of the seed.
+    #[must_use]
     pub fn command(&self, left: &Left) -> String {
         let mut text = format!("cargo xtask sim --replay {}", self.seed);
         if self.depth != Depth::Core {
@@ -124,6 +126,7 @@ impl Case {
     }
 
     /// The smallest run that violates the same, by playing others.
+    #[must_use]
     pub fn minimise(&self, whole: &Plan, violation: &Violation) -> Minimised {
         // Some seconds at either depth.
         let limit = if self.depth == Depth::Core { 2000 } else { 300 };
@@ -134,6 +137,7 @@ impl Case {
 }
 
 /// Everything that a person is to know of a failing seed. Draws its picture into a file.
+#[must_use]
 pub fn failed(case: &Case, telling: &Telling) -> String {
     let whole = Plan::draw(case.seed, &case.draw);
     let recorded = case.record(&whole);
@@ -174,6 +178,7 @@ pub fn failed(case: &Case, telling: &Telling) -> String {
 }
 
 /// What a person is to know of a run that was played again.
+#[must_use]
 pub fn replayed(recorded: &Recorded, svg: Option<&Path>) -> String {
     let mut text = timeline::text(recorded);
     if let Some(file) = svg {
@@ -183,6 +188,7 @@ pub fn replayed(recorded: &Recorded, svg: Option<&Path>) -> String {
 }
 
 /// The result for programs: one JSON object, without a line's end.
+#[must_use]
 pub fn json(
     depth: Depth,
     first: u64,

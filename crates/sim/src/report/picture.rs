@@ -24,11 +24,13 @@ const CALM: Nanos = 15 * SECOND;
 const BEYOND: Nanos = 20 * SECOND;
 
 /// The run as an SVG document.
+#[must_use]
 pub fn svg(run: &Recorded) -> String {
     tenure_timeline::svg(&timeline(run))
 }
 
 /// The run as the data of a picture.
+#[must_use]
 pub fn timeline(run: &Recorded) -> Timeline {
     let story = Story::of(run);
     let (begin, end) = window(&story);

@@ -22,6 +22,7 @@ const CLOSE: Nanos = 3 * SECOND;
 const MOST: usize = 80;
 
 /// The whole timeline, with what the run is about first.
+#[must_use]
 pub fn text(run: &Recorded) -> String {
     let mut text = heading(&run.plan);
     text.push('\n');

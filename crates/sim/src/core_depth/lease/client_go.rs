@@ -116,6 +116,7 @@ impl ClientGo {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]
     fn got(&mut self, observed: Observed) {
         self.observe(observed.clone());
         let holder = observed.spec.holder();
@@ -180,19 +181,18 @@ impl ClientGo {
         let token = observed.version.resource_version.clone();
         self.observe(observed);
         let until = self.now.mono.after(RENEW_DEADLINE);
-        match &mut self.leads {
-            Some(term) => term.until = until,
-            None => {
-                self.leads = Some(Term {
-                    token: token.clone(),
-                    until,
-                    leaving: false,
-                });
-                let term = 0;
-                let again = false;
-                self.queue
-                    .push_back(Action::Notify(Notice::Acquired { term, token, again }));
-            }
+        if let Some(term) = &mut self.leads {
+            term.until = until;
+        } else {
+            self.leads = Some(Term {
+                token: token.clone(),
+                until,
+                leaving: false,
+            });
+            let term = 0;
+            let again = false;
+            self.queue
+                .push_back(Action::Notify(Notice::Acquired { term, token, again }));
         }
     }
 

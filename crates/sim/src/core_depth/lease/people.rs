@@ -55,7 +55,7 @@ impl LeaseModel {
             3 => spec.renew_time = Some(MicroTime::from_micros(4_000_000_000_000_000)),
             4 => {
                 spec.transitions =
-                    Some([i64::from(i32::MAX), 0, 77][usize::try_from(salt % 3).unwrap_or(0)])
+                    Some([i64::from(i32::MAX), 0, 77][usize::try_from(salt % 3).unwrap_or(0)]);
             }
             5 => spec.acquire_time = None,
             _ => spec.foreign = Some(format!("{{\"strategy\":\"s{}\"}}", salt % 1000).into()),

@@ -212,8 +212,8 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         protects: protection(spec, speaking).max(1),
         released: observed.released_by().is_some(),
         transitions: spec.transitions,
-        acquired: spec.acquire_time.map(|time| time.as_micros()),
-        renewed: spec.renew_time.map(|time| time.as_micros()),
+        acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),
+        renewed: spec.renew_time.map(tenure_core::MicroTime::as_micros),
         foreign: spec.foreign.clone(),
     }
 }

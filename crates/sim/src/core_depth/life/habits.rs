@@ -11,7 +11,7 @@ use crate::{plan::SEATS, rng::Rng};
     reason = "each is a setting of its own"
 )]
 pub(super) struct Habits {
-    /// The Pods of a seat have one name, one after another, as a StatefulSet's.
+    /// The Pods of a seat have one name, one after another, as a `StatefulSet`'s.
     pub(super) one_name: bool,
     /// Of the Pods of each seat.
     pub(super) policies: [RestartPolicy; SEATS],

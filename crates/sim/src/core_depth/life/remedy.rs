@@ -83,11 +83,12 @@ impl LifeModel {
         let record = lock.content.record.clone();
         let holder = self.holder().and_then(|id| self.cluster.process(id));
         let is_genuine = record.is_some() && holder.is_some_and(|process| process.pod == pod);
-        // A process deletes its own, unless it may not or is not to.
-        let is_kept = self.habits.keeps_lock || self.refusals;
+        // A process deletes its own, unless it may not, or is not to, or cannot know that it is back.
+        let is_kept = self.habits.keeps_lock || self.refusals || self.restored;
         let looks_after = |process: &Process| process.alive && !(process.retired && is_kept);
+        let lives = is_genuine && holder.is_some_and(|process| process.alive);
         if is_genuine && holder.is_some_and(looks_after)
-            || self.will_be_freed(pod, record.as_ref())
+            || !lives && self.will_be_freed(pod, record.as_ref())
             || self.cluster.pods[pod].being_deleted
         {
             return;
