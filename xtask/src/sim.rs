@@ -22,9 +22,9 @@ pub(crate) struct SimArgs {
     arguments: Vec<String>,
 }
 
-/// How many seeds are played on each change: some two minutes for each depth, on two cores.
-const CORE_SEEDS: u64 = 150_000;
-const STACK_SEEDS: u64 = 600;
+/// How many seeds are played on each change: a minute or less for each depth, on two cores.
+const CORE_SEEDS: u64 = 50_000;
+const STACK_SEEDS: u64 = 200;
 
 /// One run of the simulator, as asked for.
 pub(crate) fn ask(report: &mut Report, places: &Places, args: &SimArgs) {
