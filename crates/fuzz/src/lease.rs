@@ -280,13 +280,15 @@ impl Play for LeasePlay {
         }
     }
 
-    /// A 2xx to an own write counts as that write's, whatever object came with it: what the core
-    /// makes of an acquiring write whose answer shows another holder is an open finding
-    /// (docs/fuzzing.md). Once it is closed, this is to count nothing that `shown` does not.
+    /// A 2xx to an own write counts as that write's if it shows what was replaced, held as it was
+    /// written. Other fields may differ: admission may change them.
     fn applied(&mut self, asked: &Asked, object: &Value) {
         let body = asked.json();
+        let replaced = &body["metadata"]["uid"];
+        let here = replaced.is_null() || *replaced == object["metadata"]["uid"];
+        let held = body["spec"]["holderIdentity"] == object["spec"]["holderIdentity"];
         let sent = self.writes.iter().rev().find(|write| write.body == body);
-        if let (Some(write), Some((_, version))) = (sent, version(object)) {
+        if let (true, Some(write), Some((_, version))) = (here && held, sent, version(object)) {
             let sent = write.sent;
             self.known.push(Known { version, sent });
         }

@@ -239,7 +239,7 @@ impl Play for LifePlay {
     }
 
     fn applied(&mut self, _: &Asked, object: &Value) {
-        // As for a Lease: any 2xx to an own write.
+        // Any 2xx to an own write: what else was stored is judged by what the leader does then.
         self.known
             .extend(version(object).map(|(_, revision)| revision));
     }

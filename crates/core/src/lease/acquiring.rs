@@ -138,11 +138,13 @@ impl LeaseElector {
                 let sent = attempt.take(counter);
                 // A create has no precondition: anything of another forbids it (L14).
                 let forbidden = attempt.creates && attempt.another_seen;
+                let mine = attempt.is_mine(&observed, &self.config.identity.to_arc());
                 let change = self.seen.written(self.now.mono, observed.clone());
                 match sent {
-                    Some(sent) if !forbidden && !self.superseded(change, &observed) => {
+                    Some(sent) if mine && !forbidden && !self.superseded(change, &observed) => {
                         self.granted(&sent, observed);
                     }
+                    // What was stored otherwise than it was written is a record like any other.
                     _ => self.end_attempt(),
                 }
             }
@@ -277,10 +279,21 @@ impl LeaseElector {
 impl Attempt {
     /// The open write that this record is, annotation and whole spec (L6).
     fn own(&self, observed: &Observed) -> Option<&Sent> {
-        let here = |uid: &Uid| *uid == observed.version.uid;
         self.unsettled
             .iter()
-            .find(|sent| self.replaces.as_ref().is_none_or(here) && observed.is(&sent.write))
+            .find(|sent| self.is_here(observed) && observed.is(&sent.write))
+    }
+
+    /// Whether an acknowledged write made this candidate the holder of the object that it replaced
+    /// (L9). Other fields may differ: admission may add to them.
+    fn is_mine(&self, answer: &Observed, me: &Arc<str>) -> bool {
+        self.is_here(answer) && answer.spec.holder() == Some(me)
+    }
+
+    fn is_here(&self, observed: &Observed) -> bool {
+        self.replaces
+            .as_ref()
+            .is_none_or(|uid| *uid == observed.version.uid)
     }
 
     fn take(&mut self, counter: u64) -> Option<Sent> {

@@ -1,8 +1,11 @@
 //! What the simulation found, each with the seed that showed it.
 
-use tenure_core::{Elector as _, Outcome, Status, lease::Request};
+use tenure_core::{
+    Elector as _, Notice, Outcome, Status,
+    lease::{LeaseWrite, Observed, Request},
+};
 
-use crate::bench::{Bench, released, stored, unknown};
+use crate::bench::{Bench, foreign, released, stored, unknown};
 
 /// Seed 1434 at core depth: a proxy that answered 409 to everything let a leader run out of time
 /// without a word.
@@ -80,4 +83,40 @@ fn l6_a_copy_of_ones_own_write_in_another_object_is_not_adopted() {
     bench.answer(id, unknown());
     bench.read_is(Outcome::Done(stored(&write, "another", 9)));
     assert!(!bench.leads());
+}
+
+/// Found by fuzzing: a server, or a webhook, that stores another holder than was written, or none, or
+/// answers with another object. Whoever asked led until something newer was seen.
+#[test]
+fn l9_an_acquiring_write_whose_answer_is_not_ones_own_record_grants_nothing() {
+    let emptied = |write: &LeaseWrite| {
+        let mut observed = stored(write, "u", 6);
+        observed.spec.holder = None;
+        observed
+    };
+    for other in [
+        &|_: &LeaseWrite| foreign("stranger", 15, 6),
+        &emptied,
+        &|write: &LeaseWrite| stored(write, "another", 6),
+    ] as [&dyn Fn(&LeaseWrite) -> Observed; 3]
+    {
+        let mut bench = Bench::new();
+        bench.stand_before(Outcome::Done(released("u", 5)));
+        let (id, _, write) = bench.write();
+        let answered = other(&write);
+        bench.answer(id, Outcome::Done(answered.clone()));
+        assert!(!bench.leads(), "{answered:?}");
+        assert!(!bench.told(|notice| matches!(notice, Notice::Acquired { .. })));
+        // It is waited out like any other record (L2).
+        let seen_at = bench.now;
+        loop {
+            bench.until(bench.due());
+            match bench.calls.pop() {
+                Some((id, Request::Read)) => bench.answer(id, Outcome::Done(answered.clone())),
+                Some((_, Request::Replace { .. })) => break,
+                other => assert_eq!(other, None),
+            }
+        }
+        assert!(bench.now >= seen_at + 15_000, "{} ms", bench.now);
+    }
 }
