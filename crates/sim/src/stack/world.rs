@@ -103,6 +103,9 @@ pub(super) enum Due {
     Over,
 }
 
+/// Nobody is waited for longer: people may write durations of many hours into a Lease, and the core's
+/// depth, where they cost nothing, waits them out.
+const LONGEST_PEACE: Nanos = 600 * SECOND;
 /// How long a run goes on after somebody leads in peace.
 const REST: Nanos = 4 * SECOND;
 /// Timers go by whole milliseconds: a process may be so far ahead.
@@ -610,7 +613,7 @@ impl<'a> World<'a> {
         self.peaceful = true;
         let within = self.make_peace();
         self.tell(Happening::Peace { within });
-        self.at(self.now + within + SECOND, Due::Over);
+        self.at(self.now + within.min(LONGEST_PEACE) + SECOND, Due::Over);
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is made to be told")]
