@@ -145,11 +145,20 @@ impl World<'_> {
     pub(super) fn container_ended(&mut self, seat: usize, pod: &Pod) {
         let (id, failed) = (pod.container.clone(), !pod.restarts);
         self.report(seat, pod, |status| {
-            status["containerStatuses"][0]["ready"] = false.into();
-            status["containerStatuses"][0]["state"] = json!({"terminated": {
+            // It may never have been reported before.
+            let mut container = status["containerStatuses"][0].clone();
+            if !container.is_object() {
+                container = json!({
+                    "name": "main", "image": "none", "imageID": "", "containerID": id,
+                    "restartCount": 0,
+                });
+            }
+            container["ready"] = false.into();
+            container["state"] = json!({"terminated": {
                 "containerID": id, "reason": "Error", "exitCode": 1,
                 "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z",
             }});
+            status["containerStatuses"] = json!([container]);
             if failed {
                 status["phase"] = "Failed".into();
             }
