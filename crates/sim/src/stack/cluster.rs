@@ -512,9 +512,14 @@ impl World<'_> {
             return false;
         };
         let object = &lock.object;
-        let by_nobody = record::writer(object)
-            .and_then(|writer| self.process_of(&writer))
-            .is_none();
+        let writer = record::writer(object).and_then(|writer| self.process_of(&writer));
+        // It waits for its Pod to go, which nobody would take the lock from otherwise (F3).
+        let forgotten = writer
+            .and_then(|id| self.cluster.containers.get(id.0 as usize)?.as_ref())
+            .is_some_and(|(uid, container)| {
+                let mut pods = self.cluster.pods.iter().flatten();
+                pods.any(|pod| pod.uid == *uid && pod.has_forgotten(container))
+            });
         let has_data = object["data"]
             .as_object()
             .is_some_and(|data| !data.is_empty());
@@ -523,7 +528,11 @@ impl World<'_> {
             .map_or(0, Vec::len);
         let owner = &object["metadata"]["ownerReferences"][0]["uid"];
         let holder = record::snapshot(self.plan.lock, object).holder;
-        by_nobody || has_data || owners > 1 || (owners == 1 && owner.as_str() != holder.as_deref())
+        writer.is_none()
+            || forgotten
+            || has_data
+            || owners > 1
+            || (owners == 1 && owner.as_str() != holder.as_deref())
     }
 
     fn restore(&mut self, fault: &Fault) -> bool {

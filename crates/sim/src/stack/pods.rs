@@ -26,6 +26,17 @@ pub(super) struct Pod {
     pub(super) restarts: bool,
 }
 
+impl Pod {
+    /// Whether its container has been started twice since it was that one: of its end there is no
+    /// proof left in the Pod's status (F3).
+    pub(super) fn has_forgotten(&self, container: &str) -> bool {
+        let start = container.rsplit('-').next();
+        start
+            .and_then(|start| start.parse::<u32>().ok())
+            .is_some_and(|start| start + 2 <= self.starts)
+    }
+}
+
 /// The processes of a machine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alive(Arc<Mutex<BTreeSet<u32>>>);
