@@ -3,16 +3,17 @@
 use crate::{
     clock::Nanos,
     fault::FaultKind,
-    trace::{Believed, Happening, ProcessId},
+    trace::{Against, Believed, Happening, ProcessId, Snapshot},
 };
 
 /// The facts of a run so far.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     processes: Vec<Process>,
-    knowing: u64,
     /// The newest resourceVersion of the lock.
     newest: u64,
+    /// The one by which its holder came.
+    acquired: u64,
     peace: Option<Nanos>,
     restored: bool,
     last_struck: Option<Nanos>,
@@ -37,18 +38,18 @@ pub struct Process {
     pub since: Nanos,
     /// Until when it slept last.
     pub slept_until: Nanos,
-    /// Its order among those who first saw a trace of the lock; none if it has not.
+    /// The newest resourceVersion that it was shown; none if it has seen no trace of the lock.
     knows: Option<u64>,
     excuses: Vec<Excuse>,
     /// Its clock was beyond rho at some time: by it nothing is promised in true time.
     pub bad_clock: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Excuse {
     kind: FaultKind,
-    /// Only against processes that learnt of the lock after this.
-    strangers_after: Option<u64>,
+    /// Who had seen what it takes: it does not hold against them.
+    not_against: Vec<ProcessId>,
     for_good: bool,
     /// The newest resourceVersion when it was made.
     made: u64,
@@ -90,6 +91,13 @@ impl Ledger {
             Happening::Wrote(write) => {
                 let after = write.after.as_ref().map(|after| after.version);
                 self.newest = after.unwrap_or(self.newest + 1);
+                let by = |state: &Option<Snapshot>| {
+                    let state = state.as_ref()?;
+                    Some((state.uid.clone(), state.holder.clone(), state.nonce.clone()))
+                };
+                if by(&write.before) != by(&write.after) {
+                    self.acquired = self.newest;
+                }
             }
             Happening::Shown { process, version } => {
                 // Whoever has been shown what people did goes by it (L9, F6).
@@ -98,20 +106,23 @@ impl Ledger {
                     .excuses
                     .retain(|excuse| !(heeds(excuse) && *version >= excuse.made));
             }
-            Happening::Knows { process } => self.knows(*process),
+            Happening::Knows { process, version } => {
+                let process = self.process_mut(*process);
+                process.knows = process.knows.max(Some(*version));
+            }
             Happening::Excused {
                 process,
                 kind,
-                strangers_only,
+                against,
                 for_good,
             } => {
-                let strangers_after = strangers_only.then_some(self.knowing);
+                let not_against = self.knowers(*process, *against);
                 let made = self.newest;
                 let process = self.process_mut(*process);
                 process.bad_clock |= *kind == FaultKind::ClockBeyond;
                 process.excuses.push(Excuse {
                     kind: *kind,
-                    strangers_after,
+                    not_against,
                     for_good: *for_good,
                     made,
                 });
@@ -143,9 +154,10 @@ impl Ledger {
     /// Why two beliefs at one time are not covered, if they are not.
     #[must_use]
     pub fn excuse(&self, one: ProcessId, other: ProcessId) -> Option<FaultKind> {
-        let (one, other) = (self.process(one), self.process(other));
-        one.excused_against(other)
-            .or_else(|| other.excused_against(one))
+        let (first, second) = (self.process(one), self.process(other));
+        first
+            .excused_against(other)
+            .or_else(|| second.excused_against(one))
     }
 
     /// When the faults ended, if they did.
@@ -179,13 +191,18 @@ impl Ledger {
         process.belief = belief;
     }
 
-    fn knows(&mut self, id: ProcessId) {
-        let order = self.knowing + 1;
-        let process = self.process_mut(id);
-        if process.knows.is_none() {
-            process.knows = Some(order);
-            self.knowing = order;
-        }
+    /// Who has seen by now what tells them to wait for `process`.
+    fn knowers(&self, process: ProcessId, against: Against) -> Vec<ProcessId> {
+        let belief = self.process(process).belief;
+        let least = match against {
+            Against::Everybody => return Vec::new(),
+            Against::TheUnaware => 0,
+            Against::WhoNeverSawTheRecord => belief.map_or(self.acquired, |belief| belief.token),
+        };
+        self.processes()
+            .filter(|(_, process)| process.knows.is_some_and(|version| version >= least))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     fn process_mut(&mut self, id: ProcessId) -> &mut Process {
@@ -201,14 +218,12 @@ impl Process {
             .is_some_and(|belief| belief.until.is_none_or(|until| at < until))
     }
 
-    fn excused_against(&self, other: &Self) -> Option<FaultKind> {
+    fn excused_against(&self, other: ProcessId) -> Option<FaultKind> {
         // Time means nothing to those who lead for life.
         let for_life = self.belief.is_some_and(|belief| belief.until.is_none());
         let by_time = |kind| matches!(kind, FaultKind::ClockBeyond | FaultKind::VmPause);
-        let counts = |excuse: &&Excuse| match excuse.strangers_after {
-            _ if for_life && by_time(excuse.kind) => false,
-            None => true,
-            Some(then) => other.knows.is_none_or(|knows| knows > then),
+        let counts = |excuse: &&Excuse| {
+            !(for_life && by_time(excuse.kind)) && !excuse.not_against.contains(&other)
         };
         self.excuses.iter().find(counts).map(|excuse| excuse.kind)
     }

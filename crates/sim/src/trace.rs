@@ -104,15 +104,18 @@ pub enum Happening {
         process: ProcessId,
         /// By which fault.
         kind: FaultKind,
-        /// Only together with who had not seen the lock at that moment.
-        strangers_only: bool,
+        /// Together with whom.
+        against: Against,
         /// The whole process from now on, rather than its present term.
         for_good: bool,
     },
-    /// A process has seen the lock, or a trace of it.
+    /// A process has seen the lock, or a trace of it: told the first time, and for Leases whenever
+    /// it is shown a newer state.
     Knows {
         /// Which.
         process: ProcessId,
+        /// The resourceVersion that it was shown; 0 where there is none in it.
+        version: u64,
     },
     /// A watch has shown a process the lock, or its end: what it makes of answers that are older
     /// than this is its own doing. Told for locks for life.
@@ -147,6 +150,18 @@ pub struct Believed {
     pub token: u64,
     /// The first moment of true time at which it is over, if nothing else happens.
     pub until: Option<Nanos>,
+}
+
+/// Together with whom the belief of a process is not covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// With anybody.
+    Everybody,
+    /// With who had seen no trace of the lock by then.
+    TheUnaware,
+    /// With who had not been shown the record of that belief by then: where durations differ,
+    /// nothing else tells how long it has to be waited for.
+    WhoNeverSawTheRecord,
 }
 
 /// A change of the lock object, as it was applied.

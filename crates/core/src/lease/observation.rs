@@ -45,6 +45,10 @@ pub(super) struct Observation {
     foreign: Vec<(Arc<str>, Duration)>,
     evidence: bool,
     holder_since: Instant,
+    /// How long the newest holder's record is waited for; nothing once it was given up. An absence
+    /// and a record without holder are waited for as long: that holder may have renewed, unseen,
+    /// until then.
+    standing: Duration,
     /// Counts sightings that changed something: an answer that began before the last of them may
     /// be older than it.
     epoch: u64,
@@ -81,6 +85,7 @@ impl Observation {
             foreign: Vec::new(),
             evidence: false,
             holder_since: Instant::default(),
+            standing: Duration::ZERO,
             epoch: 0,
             changed_at: Instant::default(),
         }
@@ -220,7 +225,7 @@ impl Observation {
         }
         // The very first look at an empty place proves nothing about a former holder (L14).
         if self.evidence {
-            self.wait(now, Former::Somebody, self.own_duration);
+            self.wait(now, Former::Somebody, self.standing);
         }
         self.epoch += 1;
         self.changed_at = now;
@@ -241,25 +246,29 @@ impl Observation {
             // The mark waives the releaser's own wait and nobody else's (L13).
             self.waits
                 .retain(|wait| wait.former != Former::Process(releaser.clone()));
+            self.standing = Duration::ZERO;
             return;
         }
-        if let Some(mark) = observed.speaking_mark() {
-            let written = Duration::from_secs(mark.duration_seconds.into());
-            let former = match observed.spec.holder() {
-                Some(_) => Former::Process(mark.nonce.clone()),
-                None => Former::Somebody,
-            };
-            self.wait(now, former, written);
-            return;
-        }
-        let written = duration_of(&observed.spec);
-        match observed.spec.holder() {
-            Some(name) => {
-                let largest = self.largest(name, written);
-                self.wait(now, Former::Name(Arc::clone(name)), largest);
+        let mark = observed.speaking_mark();
+        let written = mark.map_or_else(
+            || duration_of(&observed.spec),
+            |mark| Duration::from_secs(mark.duration_seconds.into()),
+        );
+        let former = match (observed.spec.holder(), mark) {
+            (Some(_), Some(mark)) => {
+                self.standing = written;
+                Former::Process(mark.nonce.clone())
             }
-            None => self.wait(now, Former::Somebody, written),
-        }
+            (Some(name), None) => {
+                self.standing = self.largest(name, written);
+                Former::Name(Arc::clone(name))
+            }
+            (None, _) => {
+                self.standing = self.standing.max(written);
+                Former::Somebody
+            }
+        };
+        self.wait(now, former, self.standing);
     }
 
     fn largest(&mut self, name: &Arc<str>, written: Duration) -> Duration {

@@ -70,16 +70,53 @@ fn l2_a_change_of_holder_leaves_the_former_holders_wait_running() {
             assert_eq!(write.spec.holder.as_deref(), Some(""));
             bench.answer(id, Outcome::Done(stored(&write, "v", 7)));
         }
-        bench.until(59_999);
+        // What names nobody may have come over a renewal that was not seen.
+        let free = if change == "another" { 60_000 } else { 61_000 };
+        bench.until(free - 1);
         assert!(
             bench.calls.is_empty(),
             "{change}: taken after {} ms",
             bench.now
         );
-        bench.until(60_000);
+        bench.until(free);
         assert!(
             matches!(bench.call(), (_, Request::Replace { .. })),
             "{change}"
+        );
+    }
+}
+
+/// Seed 1012666952895715990 at core depth.
+#[test]
+fn l2_what_a_person_leaves_behind_is_waited_for_as_long_as_the_holder_that_it_hid() {
+    for left in ["absence", "nobody", "a new one"] {
+        let timing = LeaseTiming::builder()
+            .lease_duration(millis(5000))
+            .build()
+            .expect("timings");
+        let mut bench = Bench::with(timing, false);
+        bench.stand_before(Outcome::Done(held("slow", 40, 5)));
+        // The watch is silent: the holder's renewals, the last at 39 s, are not seen.
+        bench.now = 39_500;
+        match left {
+            "absence" => {
+                bench.gone("u", 6);
+                let (id, _, write) = bench.write();
+                bench.answer(id, Outcome::Done(stored(&write, "v", 7)));
+            }
+            "nobody" => bench.watch(foreign("", 1, 6)),
+            _ => {
+                let mut created = held("", 5, 6);
+                created.version.uid = tenure_core::Uid::new("v");
+                bench.watch(created);
+            }
+        }
+        bench.until(79_499);
+        assert!(bench.calls.is_empty(), "{left}: {} ms", bench.now);
+        bench.until(79_500);
+        assert!(
+            matches!(bench.call(), (_, Request::Replace { .. })),
+            "{left}"
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     clock::Nanos,
     fault::{Fault, FaultKind},
     plan::Plan,
-    trace::{Happening, ProcessId},
+    trace::{Against, Happening, ProcessId},
 };
 
 /// A kind of lock, with everything about it that is no candidate.
@@ -53,6 +53,16 @@ pub(super) trait Model: Sized {
         process: ProcessId,
         request: Self::Request,
     ) -> Outcome<Self::Answer>;
+
+    /// The resourceVersion of the lock that an answer holds, where it matters who has seen which.
+    fn answered(_answer: &Self::Answer) -> Option<u64> {
+        None
+    }
+
+    /// The resourceVersion of what a watch shows, where it matters who has seen which.
+    fn watched(_object: &Self::Object) -> Option<u64> {
+        None
+    }
 
     /// The resourceVersion of what a watch shows, where whoever is shown it has to go by it at once.
     fn shown(_sight: &Sight<Self::Object>) -> Option<u64> {
@@ -136,19 +146,14 @@ impl<M: Model> Desk<M> {
     }
 
     /// What comes of the present beliefs, and of `holder`'s, is not covered.
-    pub(super) fn excuse(
-        &mut self,
-        kind: FaultKind,
-        strangers_only: bool,
-        holder: Option<ProcessId>,
-    ) {
+    pub(super) fn excuse(&mut self, kind: FaultKind, against: Against, holder: Option<ProcessId>) {
         let mut excused = self.believers.clone();
         excused.extend(holder.filter(|holder| !self.believers.contains(holder)));
         for process in excused {
             self.tell(Happening::Excused {
                 process,
                 kind,
-                strangers_only,
+                against,
                 for_good: false,
             });
         }

@@ -8,7 +8,7 @@ use crate::{
     fault::{Fault, FaultKind, Target},
     plan::{FASTEST, SLOWEST},
     rng::Rng,
-    trace::{Happening, ProcessId},
+    trace::{Against, Happening, ProcessId},
 };
 
 use super::{
@@ -285,7 +285,7 @@ impl<M: Model> World<'_, M> {
                 self.tell(Happening::Excused {
                     process,
                     kind: fault.kind,
-                    strangers_only: false,
+                    against: Against::Everybody,
                     for_good: true,
                 });
             }
@@ -331,7 +331,7 @@ impl<M: Model> World<'_, M> {
                     self.tell(Happening::Excused {
                         process: id,
                         kind: fault.kind,
-                        strangers_only: false,
+                        against: Against::Everybody,
                         for_good: false,
                     });
                 }

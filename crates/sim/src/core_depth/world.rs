@@ -9,7 +9,7 @@ use crate::{
     fault::FaultKind,
     plan::{FASTEST, Plan, SLOWEST},
     rng::{Rng, hashed},
-    trace::{Happening, ProcessId},
+    trace::{Against, Happening, ProcessId},
 };
 
 use super::{
@@ -304,7 +304,7 @@ impl<'a, M: Model> World<'a, M> {
             cut_off: false,
             leaving: false,
             withdrawn: false,
-            knows: false,
+            knows: None,
             shown: None,
             status: None,
         }));
@@ -313,7 +313,7 @@ impl<'a, M: Model> World<'a, M> {
             self.tell(Happening::Excused {
                 process: id,
                 kind: FaultKind::ClockBeyond,
-                strangers_only: false,
+                against: Against::Everybody,
                 for_good: true,
             });
         }
@@ -327,14 +327,16 @@ impl<'a, M: Model> World<'a, M> {
         let Some(process) = self.processes[id.0 as usize].as_mut() else {
             return;
         };
-        let learns = matches!(
-            &event,
-            Event::Watch(_)
-                | Event::Answer {
-                    outcome: Outcome::Done(_) | Outcome::AlreadyExists | Outcome::Conflict,
-                    ..
-                }
-        );
+        let learns = match &event {
+            Event::Watch(Sight::Seen(object)) => Some(M::watched(object).unwrap_or(0)),
+            Event::Answer { outcome, .. } => match outcome {
+                Outcome::Done(answer) => Some(M::answered(answer).unwrap_or(0)),
+                Outcome::AlreadyExists | Outcome::Conflict => Some(0),
+                _ => None,
+            },
+            Event::Watch(Sight::Gone(_)) => Some(0),
+            _ => None,
+        };
         match &event {
             Event::Command(Command::Stand) => process.withdrawn = false,
             Event::Command(Command::Withdraw) => process.withdrawn = true,
@@ -346,9 +348,12 @@ impl<'a, M: Model> World<'a, M> {
             wall: clock.wall(now),
         };
         process.elector.handle(reading, event);
-        if learns && !process.knows {
-            process.knows = true;
-            self.tell(Happening::Knows { process: id });
+        if learns > process.knows {
+            process.knows = learns;
+            self.tell(Happening::Knows {
+                process: id,
+                version: learns.unwrap_or(0),
+            });
         }
         self.show_belief(id);
         while let Some(action) = self.process_mut(id).and_then(|p| p.elector.poll()) {

@@ -7,7 +7,7 @@ use tenure_core::{LossReason, Notice, Warning};
 use crate::{
     clock::{MILLI, Nanos, SECOND},
     plan::{Plan, SeatTiming},
-    trace::{Author, Happening, ProcessId, Write},
+    trace::{Against, Author, Happening, ProcessId, Write},
 };
 
 use super::{
@@ -272,7 +272,7 @@ impl Teller<'_> {
             Happening::Excused {
                 process,
                 kind,
-                strangers_only,
+                against,
                 for_good,
             } => {
                 let what = format!(
@@ -283,10 +283,10 @@ impl Teller<'_> {
                         "this term,"
                     },
                     story.name(*process),
-                    if *strangers_only {
-                        "against whoever never saw the lock "
-                    } else {
-                        ""
+                    match against {
+                        Against::Everybody => "",
+                        Against::TheUnaware => "against whoever never saw the lock ",
+                        Against::WhoNeverSawTheRecord => "against whoever never saw this record ",
                     }
                 );
                 self.detail(at, || what);

@@ -11,7 +11,7 @@ use crate::{
     fault::{Fault, FaultKind},
     plan::{LockKind, Plan, RHO, SLOWEST, SeatTiming},
     rng::{Rng, hashed},
-    trace::{Author, Happening, ProcessId, Warrant},
+    trace::{Against, Author, Happening, ProcessId, Warrant},
 };
 
 use super::{
@@ -424,7 +424,7 @@ impl World<'_> {
             self.tell(Happening::Excused {
                 process: id,
                 kind: fault.kind,
-                strangers_only: false,
+                against: Against::Everybody,
                 for_good: true,
             });
             if let Some(process) = self.process_mut(id) {
@@ -543,9 +543,9 @@ impl World<'_> {
             return false;
         }
         self.tell(Happening::Restored);
-        self.excuse(fault.kind, false, holder);
+        self.excuse(fault.kind, Against::Everybody, holder);
         let holder = self.holder();
-        self.excuse(fault.kind, false, holder);
+        self.excuse(fault.kind, Against::Everybody, holder);
         self.was_restored(before.as_ref());
         if self.plan.lock.is_for_life() {
             for seat in 0..self.seats.len() {
@@ -572,7 +572,7 @@ impl World<'_> {
             self.tell(Happening::Excused {
                 process,
                 kind: fault.kind,
-                strangers_only: false,
+                against: Against::Everybody,
                 for_good: true,
             });
             if let Some(process) = self.process_mut(process) {

@@ -77,7 +77,8 @@ struct State {
     terms: Vec<Term>,
     shown: Option<Believed>,
     shown_status: Option<(bool, Discriminant<Status>)>,
-    knows: bool,
+    /// The newest resourceVersion of the lock that it was shown, 0 for a trace of it.
+    knows: Option<u64>,
     sent: u64,
     /// How often it had stopped when it was looked at last.
     stops: u32,
@@ -119,7 +120,7 @@ impl Inside {
                 terms: Vec::new(),
                 shown: None,
                 shown_status: None,
-                knows: false,
+                knows: None,
                 sent: 0,
                 stops: 0,
             }),
@@ -158,11 +159,15 @@ impl Inside {
         (u64::from(self.id.0) << 32) | state.sent
     }
 
-    /// It has learnt that the lock is or was there.
-    pub(super) fn learns(&self) {
-        let first = !std::mem::replace(&mut self.state().knows, true);
-        if first {
-            self.tell(Happening::Knows { process: self.id });
+    /// It has learnt that the lock is or was there, and which state of it.
+    pub(super) fn learns(&self, version: u64) {
+        let newest = self.state().knows;
+        if newest.is_none_or(|newest| newest < version) {
+            self.state().knows = Some(version);
+            self.tell(Happening::Knows {
+                process: self.id,
+                version,
+            });
         }
     }
 

@@ -33,8 +33,9 @@ pub(super) type Feed = mpsc::UnboundedReceiver<Piece>;
 
 /// A piece of an answer.
 pub(super) enum Piece {
-    /// Bytes; whoever reads them knows of the lock, if they are about it.
-    Bytes(Bytes, bool),
+    /// Bytes; whoever reads them knows of the lock, if they are about it: of that resourceVersion,
+    /// or 0 where there is none in them.
+    Bytes(Bytes, Option<u64>),
     /// The connection breaks off.
     Broken,
 }
@@ -117,8 +118,8 @@ impl http_body::Body for Fed {
         self.feed.poll_recv(cx).map(|piece| {
             piece.map(|piece| match piece {
                 Piece::Bytes(bytes, teaches) => {
-                    if teaches {
-                        self.inside.learns();
+                    if let Some(version) = teaches {
+                        self.inside.learns(version);
                     }
                     Ok(Frame::data(bytes))
                 }

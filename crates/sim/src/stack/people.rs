@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     fault::{Fault, FaultKind},
     rng::Rng,
+    trace::Against,
 };
 
 use super::{record, world::World};
@@ -22,7 +23,7 @@ impl World<'_> {
                 let holder = self.holder();
                 let done = self.life_meddled(kind, fault);
                 if done {
-                    self.excuse(kind, false, holder);
+                    self.excuse(kind, Against::Everybody, holder);
                 }
                 done
             }
@@ -78,6 +79,15 @@ impl World<'_> {
         }
     }
 
+    /// Who cannot know how long the holder has to be waited for.
+    fn strangers(&self) -> Against {
+        if self.mixed() {
+            Against::WhoNeverSawTheRecord
+        } else {
+            Against::TheUnaware
+        }
+    }
+
     fn mixed(&self) -> bool {
         let seats = &self.plan.seats;
         seats.iter().any(|seat| seat.timing != seats[0].timing)
@@ -92,7 +102,7 @@ impl World<'_> {
         // Whoever knew the Lease waits; a stranger creates it at once, unless it is strict.
         // Durations that differ make strangers of the strict, too.
         if !self.plan.strict || self.mixed() {
-            self.excuse(fault.kind, true, holder);
+            self.excuse(fault.kind, self.strangers(), holder);
         }
         true
     }
@@ -134,7 +144,7 @@ impl World<'_> {
         });
         if done && self.mixed() {
             // A shorter duration, put there by hand, before a candidate with a shorter one.
-            self.excuse(fault.kind, true, holder);
+            self.excuse(fault.kind, self.strangers(), holder);
         }
         done
     }
@@ -162,7 +172,7 @@ impl World<'_> {
             }
         });
         if done && (!self.plan.strict || self.mixed()) {
-            self.excuse(fault.kind, true, holder);
+            self.excuse(fault.kind, self.strangers(), holder);
         }
         done
     }
@@ -185,7 +195,7 @@ impl World<'_> {
         if done {
             // Nobody can tell it from what stood there before (A, B, and A again).
             self.since = 0;
-            self.excuse(fault.kind, false, holder);
+            self.excuse(fault.kind, Against::Everybody, holder);
         }
         done
     }
@@ -210,7 +220,12 @@ impl World<'_> {
             copy["metadata"][name] = Value::Null;
         }
         self.by_hand(&Method::POST, &collection, &copy);
-        self.excuse(fault.kind, !old, holder);
+        let against = if old {
+            Against::Everybody
+        } else {
+            self.strangers()
+        };
+        self.excuse(fault.kind, against, holder);
         true
     }
 

@@ -159,6 +159,12 @@ impl Process {
         self.drive(to, false, &mut || {}).map(|_| ())
     }
 
+    /// Until when its machine is paused with its clock, if it is.
+    pub(super) fn paused_until(&self) -> Option<Nanos> {
+        let paused = |sleep: &Sleep| sleep.kind == SleepKind::Paused;
+        self.sleep.filter(paused).map(|sleep| sleep.until)
+    }
+
     /// Let it run until its clock shows `to`, then hand it something, and let it come to rest.
     ///
     /// # Errors

@@ -48,6 +48,19 @@ pub(super) fn version(object: &Value) -> u64 {
         .unwrap_or(0)
 }
 
+/// Which state of the lock is in an answer, or in an event of a watch; 0 where there is none.
+pub(super) fn shown(bytes: &[u8]) -> u64 {
+    let Ok(told) = serde_json::from_slice::<Value>(bytes) else {
+        return 0;
+    };
+    if told["type"] == "DELETED" || told["kind"] == "Status" {
+        return 0;
+    }
+    let inner = ["/object", "/items/0"];
+    let inner = inner.iter().find_map(|at| told.pointer(at));
+    version(inner.unwrap_or(&told))
+}
+
 /// The nonce of the process whose record it is, where its annotation says so.
 pub(super) fn writer(object: &Value) -> Option<String> {
     let of = |name, field: &str| Some(parsed(object, name)?[field].as_str()?.to_owned());

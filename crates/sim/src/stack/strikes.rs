@@ -11,7 +11,7 @@ use crate::{
     fault::{Fault, FaultKind, Target},
     plan::{FASTEST, SLOWEST},
     rng::Rng,
-    trace::{Happening, ProcessId},
+    trace::{Against, Happening, ProcessId},
 };
 
 use super::{
@@ -253,7 +253,7 @@ impl World<'_> {
                 self.tell(Happening::Excused {
                     process,
                     kind: fault.kind,
-                    strangers_only: false,
+                    against: Against::Everybody,
                     for_good: true,
                 });
             }
@@ -339,7 +339,7 @@ impl World<'_> {
                     self.tell(Happening::Excused {
                         process: id,
                         kind: fault.kind,
-                        strangers_only: false,
+                        against: Against::Everybody,
                         for_good: false,
                     });
                 }

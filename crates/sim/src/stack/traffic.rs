@@ -20,6 +20,7 @@ use super::{
     api::{Reply, ReplyBody, State},
     inside::Outgoing,
     net::{Answer, Piece},
+    record,
     world::{Due, World},
 };
 
@@ -166,9 +167,10 @@ impl World<'_> {
                     .split('?')
                     .next()
                     .is_some_and(|path| path == self.api.path() || path == self.api.collection());
-                let teaches = about_lock && matches!(status.as_u16(), 200 | 201 | 409);
+                let teaches = (about_lock && matches!(status.as_u16(), 200 | 201 | 409))
+                    .then(|| record::shown(&bytes));
                 if fate.truncated {
-                    let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), false));
+                    let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), None));
                     let _ = feed.send(Piece::Broken);
                 } else {
                     let _ = feed.send(Piece::Bytes(bytes, teaches));
@@ -235,7 +237,8 @@ impl World<'_> {
             shown.push((opens.max(state.at + lag) + 3, line(kind, state)));
         }
         for (at, bytes) in shown {
-            self.at(at, Due::Shows(watch, Piece::Bytes(bytes, true)));
+            let shown = Some(record::shown(&bytes));
+            self.at(at, Due::Shows(watch, Piece::Bytes(bytes, shown)));
         }
     }
 
@@ -327,9 +330,10 @@ impl World<'_> {
                 watch.last = at;
             }
         }
+        let shown = Some(record::shown(bytes));
         for copy in 0..copies {
             let at = at + copy * rng.below(3 * SECOND);
-            self.at(at, Due::Shows(index, Piece::Bytes(bytes.clone(), true)));
+            self.at(at, Due::Shows(index, Piece::Bytes(bytes.clone(), shown)));
         }
     }
 
@@ -388,7 +392,7 @@ impl World<'_> {
                 self.api.server().compact(revision);
                 let error = json!({"type": "ERROR", "object": status(410, "Expired", "too old")});
                 let bytes = Bytes::from(format!("{error}\n"));
-                self.at(at, Due::Shows(index, Piece::Bytes(bytes, false)));
+                self.at(at, Due::Shows(index, Piece::Bytes(bytes, None)));
             } else {
                 self.seats[seat].no_watch_until = fault.ends();
             }

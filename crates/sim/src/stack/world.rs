@@ -20,7 +20,7 @@ use crate::{
     fault::FaultKind,
     plan::Plan,
     rng::hashed,
-    trace::{Author, Believed, Happening, ProcessId, Write},
+    trace::{Against, Author, Believed, Happening, ProcessId, Write},
 };
 
 use super::{
@@ -291,7 +291,7 @@ impl<'a> World<'a> {
                     self.tell(Happening::Excused {
                         process: id,
                         kind: FaultKind::ClockBeyond,
-                        strangers_only: false,
+                        against: Against::Everybody,
                         for_good: true,
                     });
                 }
@@ -501,7 +501,10 @@ impl<'a> World<'a> {
         for id in self.sitting(seat) {
             if let Some(process) = self.process(id) {
                 process.set_machine(&clock, now);
-                process.look(clock.reads(now));
+                // The clock of a paused machine stands where it stood.
+                if process.paused_until().is_none() {
+                    process.look(clock.reads(now));
+                }
             }
             self.collect(id);
             self.arm(id);
@@ -509,11 +512,12 @@ impl<'a> World<'a> {
     }
 
     fn set_rate(&mut self, seat: usize, rate: u64) {
-        // What a process has done ahead was done by the clock as it was.
+        // What a process has done ahead was done by the clock as it was; and while a machine is
+        // paused, its clock has no rate.
         let ahead = self
             .living()
             .filter(|process| process.seat == seat)
-            .map(|process| self.ahead(process))
+            .map(|process| self.ahead(process).max(process.paused_until().unwrap_or(0)))
             .max()
             .unwrap_or(0);
         if ahead > self.now {
@@ -645,12 +649,7 @@ impl<'a> World<'a> {
     }
 
     /// What comes of the present beliefs, and of `holder`'s, is not covered.
-    pub(super) fn excuse(
-        &mut self,
-        kind: FaultKind,
-        strangers_only: bool,
-        holder: Option<ProcessId>,
-    ) {
+    pub(super) fn excuse(&mut self, kind: FaultKind, against: Against, holder: Option<ProcessId>) {
         let mut excused = self.believers();
         excused.extend(
             holder.filter(|holder| self.process(*holder).is_some() && !excused.contains(holder)),
@@ -659,7 +658,7 @@ impl<'a> World<'a> {
             self.tell(Happening::Excused {
                 process,
                 kind,
-                strangers_only,
+                against,
                 for_good: false,
             });
         }

@@ -17,7 +17,7 @@ use crate::{
     fault::{Fault, FaultKind},
     plan::{Plan, SLOWEST},
     rng::Rng,
-    trace::{Author, Happening, ProcessId, Write},
+    trace::{Against, Author, Happening, ProcessId, Write},
 };
 
 use super::model::{Desk, Model, Newcomer, Victim};
@@ -113,6 +113,14 @@ impl Model for LeaseModel {
                 }
             }
         }
+    }
+
+    fn answered(answer: &Observed) -> Option<u64> {
+        Some(server::number(&answer.version.resource_version))
+    }
+
+    fn watched(object: &Observed) -> Option<u64> {
+        Some(server::number(&object.version.resource_version))
     }
 
     fn old_state(&self, then: Nanos) -> Option<Sight<Observed>> {
@@ -252,7 +260,7 @@ impl LeaseModel {
             desk.tell(Happening::Excused {
                 process: ProcessId(id),
                 kind: fault.kind,
-                strangers_only: false,
+                against: Against::Everybody,
                 for_good: true,
             });
         }

@@ -5,7 +5,7 @@ use tenure_core::{MicroTime, lease::Spec};
 use crate::{
     fault::{Fault, FaultKind},
     rng::Rng,
-    trace::Author,
+    trace::{Against, Author},
 };
 
 use super::{super::model::Desk, LeaseModel};
@@ -28,9 +28,9 @@ impl LeaseModel {
             return false;
         }
         // Whoever knew the Lease waits; a stranger creates it at once, unless it is strict.
-        // Durations that differ make strangers of the strict, too.
+        // Durations that differ make strangers of the strict, too, and of who only saw another record.
         if !self.strict || self.mixed {
-            desk.excuse(kind, true, holder);
+            desk.excuse(kind, self.strangers(), holder);
         }
         true
     }
@@ -62,7 +62,7 @@ impl LeaseModel {
         });
         if done && self.mixed {
             // A shorter duration, put there by hand, before a candidate with a shorter one.
-            desk.excuse(fault.kind, true, holder);
+            desk.excuse(fault.kind, self.strangers(), holder);
         }
         done
     }
@@ -85,7 +85,7 @@ impl LeaseModel {
             }
         });
         if done && (!self.strict || self.mixed) {
-            desk.excuse(fault.kind, true, holder);
+            desk.excuse(fault.kind, self.strangers(), holder);
         }
         done
     }
@@ -116,7 +116,7 @@ impl LeaseModel {
                 .lease()
                 .map(|lease| lease.observed.version.clone());
         if changed {
-            desk.excuse(fault.kind, false, holder);
+            desk.excuse(fault.kind, Against::Everybody, holder);
         }
         changed
     }
@@ -136,8 +136,22 @@ impl LeaseModel {
             return false;
         }
         self.put(desk, Author::Person, None, copy.spec, copy.mark, true);
-        desk.excuse(fault.kind, !old, holder);
+        let against = if old {
+            Against::Everybody
+        } else {
+            self.strangers()
+        };
+        desk.excuse(fault.kind, against, holder);
         true
+    }
+
+    /// Who cannot know how long the holder has to be waited for.
+    fn strangers(&self) -> Against {
+        if self.mixed {
+            Against::WhoNeverSawTheRecord
+        } else {
+            Against::TheUnaware
+        }
     }
 
     fn edit(&mut self, desk: &mut Desk<Self>, change: impl FnOnce(&mut Spec)) -> bool {

@@ -7,7 +7,7 @@ use crate::{
     clock::{MILLI, Nanos, SECOND},
     fault::{Fault, FaultKind},
     rng::Rng,
-    trace::{Happening, ProcessId},
+    trace::{Against, Happening, ProcessId},
 };
 
 use super::{
@@ -358,7 +358,7 @@ pub(super) fn excuse(process: ProcessId, kind: FaultKind) -> Happening {
     Happening::Excused {
         process,
         kind,
-        strangers_only: false,
+        against: Against::Everybody,
         for_good: true,
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::SECOND,
     fault::{Fault, FaultKind},
     rng::Rng,
-    trace::{Author, ProcessId},
+    trace::{Against, Author, ProcessId},
 };
 
 use super::{super::model::Desk, Later, LifeModel, server::Content};
@@ -25,7 +25,7 @@ impl LifeModel {
             FaultKind::PeopleDelete => {
                 let holder = self.holder();
                 self.delete(desk, Author::Person, None, None);
-                desk.excuse(fault.kind, false, holder);
+                desk.excuse(fault.kind, Against::Everybody, holder);
                 true
             }
             FaultKind::PeopleEdit => self.is_edited(desk, fault),
@@ -135,7 +135,7 @@ impl LifeModel {
             return false;
         };
         self.delete(desk, Author::Person, None, None);
-        desk.excuse(fault.kind, false, holder);
+        desk.excuse(fault.kind, Against::Everybody, holder);
         if self.server.lock().is_none() {
             self.create(desk, Author::Person, copy);
         }
@@ -172,7 +172,7 @@ impl LifeModel {
                 || after.owners.iter().any(|owner| Some(&owner.uid) == uid));
         self.put(desk, Author::Person, None, after);
         if !is_kept && !is_left_alone {
-            desk.excuse(kind, false, holder);
+            desk.excuse(kind, Against::Everybody, holder);
         }
         true
     }
