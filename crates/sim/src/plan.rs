@@ -169,6 +169,9 @@ impl Plan {
         }
         // Swarms: each seed knows some kinds, so that no kind always hides behind the others.
         let share = [250, 500, 500, 1000][rng.index(4)];
+        // One run in ten has it all at the birth of the lock.
+        let early = rng.below(10) == 0;
+        let birth = early && lock == LockKind::Lease && !edge && share < 1000;
         let kinds: Vec<FaultKind> = FaultKind::ALL
             .iter()
             .copied()
@@ -176,6 +179,8 @@ impl Plan {
             .filter(|kind| {
                 let known = if edge {
                     EDGE.contains(kind)
+                } else if birth {
+                    BIRTH.contains(kind)
                 } else {
                     Rng::new(seed, 100 + *kind as u64).chance(share)
                 };
@@ -190,9 +195,7 @@ impl Plan {
             let life = u64::from(lock.is_for_life());
             rng.between(4, 26) + life * 14
         };
-        let many = many * draw.faults_end / FAULTS_END;
-        // One run in sixteen has it all at the birth of the lock.
-        let early = rng.below(16) == 0;
+        let many = if birth { many.max(16) } else { many } * draw.faults_end / FAULTS_END;
         let last = if early { 25 * SECOND } else { draw.faults_end };
         let kinds: Vec<(FaultKind, u64)> = kinds
             .into_iter()
@@ -295,6 +298,22 @@ const EDGE: [FaultKind; 10] = [
     FaultKind::RepliesLost,
     FaultKind::PartitionOut,
     FaultKind::PartitionIn,
+];
+
+/// What leaves it open whose the first write was.
+const BIRTH: [FaultKind; 12] = [
+    FaultKind::Crash,
+    FaultKind::Delays,
+    FaultKind::Reordered,
+    FaultKind::RequestsLost,
+    FaultKind::RepliesLost,
+    FaultKind::Duplicates,
+    FaultKind::ForbiddenAfter,
+    FaultKind::ConflictAfter,
+    FaultKind::WatchReordered,
+    FaultKind::StaleServer,
+    FaultKind::PeopleDelete,
+    FaultKind::PeopleRecreate,
 ];
 
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

@@ -347,8 +347,11 @@ impl<M: Model> World<'_, M> {
         let id = victim.process;
         self.struck(fault.id, fault.kind, Some(id));
         let work = self.process(id).and_then(|process| process.work);
+        // Who does not stand again, and lives on in its Pod, would keep its lock for life.
+        let leaving = self.process(id).is_some_and(|process| process.leaving);
+        let release = leaving || fault.salt.is_multiple_of(2);
         match work {
-            Some(work) => self.work_ends(id, work.token, fault.salt.is_multiple_of(2)),
+            Some(work) => self.work_ends(id, work.token, release),
             None => self.give(id, Event::Command(Command::Withdraw)),
         }
         let pause = Rng::new(fault.salt, 22).below(8 * SECOND);

@@ -20,7 +20,15 @@ pub(super) struct History {
     /// Once history was taken back, one resourceVersion may name two states.
     restored: bool,
     /// The object that each process has acquired last.
-    acquired: Vec<(ProcessId, Arc<str>)>,
+    acquired: Vec<Acquired>,
+    /// The newest state of the lock.
+    newest: Option<(Arc<str>, u64)>,
+}
+
+struct Acquired {
+    process: ProcessId,
+    uid: Arc<str>,
+    created: bool,
 }
 
 impl Invariant for History {
@@ -47,8 +55,24 @@ impl Invariant for History {
                 self.working.retain(|other| other != process);
                 Ok(())
             }
+            // A copy that somebody made of what was created cannot be told from it (L6).
+            Happening::Belief {
+                process,
+                belief: Some(belief),
+            } => {
+                let copy = self.newest.as_ref();
+                let copy = copy.filter(|(_, version)| *version == belief.token);
+                let mut acquired = self.acquired.iter_mut();
+                let created = acquired.find(|one| one.process == *process && one.created);
+                if let (Some(created), Some((uid, _))) = (created, copy) {
+                    created.uid = Arc::clone(uid);
+                }
+                Ok(())
+            }
             Happening::Wrote(write) => {
                 self.restored = ledger.restored();
+                let after = write.after.as_ref();
+                self.newest = after.map(|after| (after.uid.clone(), after.version));
                 let Author::Process(id) = write.by else {
                     return Ok(());
                 };
@@ -65,6 +89,15 @@ impl Invariant for History {
 }
 
 impl History {
+    fn acquires(&mut self, process: ProcessId, uid: &Arc<str>, created: bool) {
+        self.acquired.retain(|one| one.process != process);
+        self.acquired.push(Acquired {
+            process,
+            uid: Arc::clone(uid),
+            created,
+        });
+    }
+
     fn judge(
         &mut self,
         at: Nanos,
@@ -86,8 +119,7 @@ impl History {
         }
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
             if let Some(after) = &write.after {
-                self.acquired.retain(|(other, _)| *other != id);
-                self.acquired.push((id, after.uid.clone()));
+                self.acquires(id, &after.uid, true);
             }
             return Ok(());
         };
@@ -114,12 +146,11 @@ impl History {
             // The acquiring write alone says that it was acquired when it was renewed (L18).
             (_, Some(_)) if after.acquired == after.renewed => {
                 acquires(before, after)?;
-                self.acquired.retain(|(other, _)| *other != id);
-                self.acquired.push((id, after.uid.clone()));
+                self.acquires(id, &after.uid, false);
                 waited(at, write, before, after, process)
             }
             (true, Some(_)) => {
-                let other = |(who, uid): &(ProcessId, Arc<str>)| *who == id && *uid != before.uid;
+                let other = |one: &Acquired| one.process == id && one.uid != before.uid;
                 if self.acquired.iter().any(other) {
                     return Err("renewed another object than the one it acquired (L9)".into());
                 }
