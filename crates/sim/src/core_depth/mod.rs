@@ -21,6 +21,9 @@ mod world;
 
 use crate::{clock::Nanos, plan::Plan, trace::Happening};
 
+#[cfg(feature = "stack")]
+pub(crate) use lease::ClientGo;
+
 /// Where everything that happens goes: false ends the run.
 pub type Sink<'a> = &'a mut dyn FnMut(Nanos, &Happening) -> bool;
 

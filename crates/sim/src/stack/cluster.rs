@@ -110,6 +110,11 @@ impl World<'_> {
             self.newcomer_for_lease(seat, twin_of)
         };
         self.cluster.nonces.push(nonce_of(seed));
+        let is_foreign = !self.plan.lock.is_for_life() && self.plan.seats[seat].foreign;
+        let foreign = is_foreign.then(|| {
+            let identity = format!("{}_go-{}", name(seat), id.0).into();
+            (identity, self.api.collection())
+        });
         let birth = Birth {
             id,
             seat,
@@ -120,6 +125,7 @@ impl World<'_> {
             limit: candidacy.limit,
             grace: candidacy.grace,
             seed: hashed([self.plan.seed, id.0.into(), 62]),
+            foreign,
         };
         Some((birth, candidacy.known))
     }

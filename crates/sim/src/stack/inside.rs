@@ -152,6 +152,11 @@ impl Inside {
         self.emit(Out::Tell(what));
     }
 
+    /// The moment of true time at which its clock shows that.
+    pub(super) fn truth(&self, reading: Instant) -> Nanos {
+        self.state().machine.truth(reading)
+    }
+
     /// The next message's number.
     pub(super) fn next_number(&self) -> u64 {
         let mut state = self.state();

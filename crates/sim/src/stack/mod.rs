@@ -1,7 +1,6 @@
 //! Stack depth: the real library, with its driver, its calls and kube's client, over the embedded
 //! API server. Each process has a tokio runtime whose time is moved by hand; requests, answers and
-//! watch events go through one queue in true time. A foreign candidate's seat is taken by one of
-//! ours here; the core depth has the foreign one.
+//! watch events go through one queue in true time.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -11,6 +10,7 @@
 //! | `inside.rs` | what comes out of it: requests, belief, status |
 //! | `net.rs` | the network as it sees it |
 //! | `work.rs` | the program around the library |
+//! | `foreign.rs` | a candidate by client-go's rules |
 //! | `traffic.rs` | requests, answers and watches on their way |
 //! | `api.rs`, `record.rs` | the server, and the lock as the checkers see it |
 //! | `cluster.rs`, `pods.rs` | Pods, what the kubelet reports, and the garbage collector |
@@ -18,6 +18,7 @@
 
 mod api;
 mod cluster;
+mod foreign;
 mod inside;
 mod net;
 mod people;

@@ -19,6 +19,8 @@ use crate::{
 };
 
 use super::{
+    api::NAME,
+    foreign::Foreign,
     inside::Inside,
     net::Network,
     sim_clock::{LibraryClock, SimClock},
@@ -76,6 +78,8 @@ pub(super) struct Birth {
     pub(super) grace: Duration,
     /// For its program.
     pub(super) seed: u64,
+    /// What it is called and which collection it writes to, where it is a foreign candidate.
+    pub(super) foreign: Option<(Arc<str>, String)>,
 }
 
 /// The longest time for which a process without anything due is not looked at.
@@ -95,6 +99,7 @@ impl Process {
             limit,
             grace,
             seed,
+            foreign,
         } = birth;
         let at = machine.reads(now);
         // The hook needs what only the runtime can make.
@@ -122,18 +127,25 @@ impl Process {
             inside: Arc::clone(&inside),
             limit,
         };
-        let election = builder
-            .clock(Arc::new(LibraryClock(clock)))
-            .build_over(kube::Client::new(network, "default"), context)?;
-        inside.shows(election.status());
-        let identity = election.identity().into();
-        let program = Program {
-            inside: Arc::clone(&inside),
-            election,
-            grace,
-            rng: Rng::new(seed, 61),
+        let identity = if let Some((identity, collection)) = foreign {
+            let known = Arc::clone(&identity);
+            tokio::spawn(Foreign::new(network, known, seed, collection, NAME).run());
+            identity
+        } else {
+            let election = builder
+                .clock(Arc::new(LibraryClock(clock)))
+                .build_over(kube::Client::new(network, "default"), context)?;
+            inside.shows(election.status());
+            let identity = election.identity().into();
+            let program = Program {
+                inside: Arc::clone(&inside),
+                election,
+                grace,
+                rng: Rng::new(seed, 61),
+            };
+            tokio::spawn(program.run());
+            identity
         };
-        tokio::spawn(program.run());
         drop(entered);
         Ok(Self {
             id,

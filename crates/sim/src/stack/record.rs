@@ -61,6 +61,17 @@ pub(super) fn shown(bytes: &[u8]) -> u64 {
     version(inner.unwrap_or(&told))
 }
 
+/// A time as the API writes it.
+pub(super) fn time(time: tenure_core::MicroTime) -> String {
+    let time = jiff::Timestamp::from_microsecond(time.as_micros()).unwrap_or_default();
+    format!("{time:.6}")
+}
+
+/// A resourceVersion as a number.
+pub(super) fn number(version: &str) -> u64 {
+    version.parse().unwrap_or(0)
+}
+
 /// The nonce of the process whose record it is, where its annotation says so.
 pub(super) fn writer(object: &Value) -> Option<String> {
     let of = |name, field: &str| Some(parsed(object, name)?[field].as_str()?.to_owned());
@@ -173,7 +184,7 @@ fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
     object.pointer(pointer)?.as_str()
 }
 
-fn micros(time: &str) -> Option<i64> {
+pub(super) fn micros(time: &str) -> Option<i64> {
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(time.as_microsecond())
 }

@@ -192,6 +192,10 @@ impl<'a> World<'a> {
                 FaultKind::MixedTimings,
                 seats.iter().any(|seat| seat.timing != seats[0].timing),
             ),
+            (
+                FaultKind::ForeignHolder,
+                !self.plan.lock.is_for_life() && seats.iter().any(|seat| seat.foreign),
+            ),
         ];
         for (kind, is_so) in struck {
             if is_so {
@@ -274,6 +278,7 @@ impl<'a> World<'a> {
             return;
         };
         let grace = birth.grace;
+        let ours = birth.foreign.is_none();
         match Process::start(birth) {
             Ok(process) => {
                 let identity = started.unwrap_or_else(|| Arc::clone(&process.identity));
@@ -283,7 +288,7 @@ impl<'a> World<'a> {
                     process: id,
                     seat,
                     identity,
-                    ours: true,
+                    ours,
                     grace: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
                 });
                 self.started(id);

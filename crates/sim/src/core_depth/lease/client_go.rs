@@ -48,7 +48,7 @@ enum What {
 }
 
 impl ClientGo {
-    pub(super) fn new(identity: Arc<str>, seed: u64) -> Self {
+    pub(crate) fn new(identity: Arc<str>, seed: u64) -> Self {
         Self {
             identity,
             now: Now::default(),

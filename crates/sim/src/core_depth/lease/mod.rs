@@ -20,6 +20,9 @@ use crate::{
     trace::{Against, Author, Happening, ProcessId, Write},
 };
 
+#[cfg(feature = "stack")]
+pub(crate) use client_go::ClientGo;
+
 use super::model::{Desk, Model, Newcomer, Victim};
 use candidate::LeaseCandidate;
 use server::{Server, Stored, snapshot};
