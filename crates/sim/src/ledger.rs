@@ -3,7 +3,7 @@
 use crate::{
     clock::Nanos,
     fault::FaultKind,
-    trace::{Against, Believed, Happening, ProcessId, Snapshot},
+    trace::{Against, Believed, Happening, ProcessId, Seeing, Snapshot},
 };
 
 /// The facts of a run so far.
@@ -30,6 +30,8 @@ pub struct Process {
     pub ours: bool,
     /// How long its work has to end.
     pub grace: Nanos,
+    /// For how long it trusts a write, by its clock; none for locks for life.
+    pub trusts: Option<Nanos>,
     /// Whether it still lives.
     pub alive: bool,
     /// What it believes.
@@ -43,6 +45,8 @@ pub struct Process {
     excuses: Vec<Excuse>,
     /// Its clock was beyond rho at some time: by it nothing is promised in true time.
     pub bad_clock: bool,
+    /// Its clock stood still with its machine at some time.
+    pub was_paused: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +69,7 @@ impl Ledger {
                 identity,
                 ours,
                 grace,
+                trusts,
             } => {
                 debug_assert_eq!(self.processes.len(), index(*process));
                 self.processes.push(Process {
@@ -72,6 +77,7 @@ impl Ledger {
                     identity: identity.clone(),
                     ours: *ours,
                     grace: *grace,
+                    trusts: *trusts,
                     alive: true,
                     belief: None,
                     since: at,
@@ -79,6 +85,7 @@ impl Ledger {
                     knows: None,
                     excuses: Vec::new(),
                     bad_clock: false,
+                    was_paused: false,
                 });
             }
             Happening::Ended { process } => {
@@ -106,9 +113,15 @@ impl Ledger {
                     .excuses
                     .retain(|excuse| !(heeds(excuse) && *version >= excuse.made));
             }
-            Happening::Knows { process, version } => {
+            Happening::Sees {
+                process,
+                version,
+                how,
+            } => {
+                // What was removed is not shown as it was.
+                let version = if *how == Seeing::Gone { 0 } else { *version };
                 let process = self.process_mut(*process);
-                process.knows = process.knows.max(Some(*version));
+                process.knows = process.knows.max(Some(version));
             }
             Happening::Excused {
                 process,
@@ -120,6 +133,7 @@ impl Ledger {
                 let made = self.newest;
                 let process = self.process_mut(*process);
                 process.bad_clock |= *kind == FaultKind::ClockBeyond;
+                process.was_paused |= *kind == FaultKind::VmPause;
                 process.excuses.push(Excuse {
                     kind: *kind,
                     not_against,
@@ -223,7 +237,8 @@ impl Process {
         let for_life = self.belief.is_some_and(|belief| belief.until.is_none());
         let by_time = |kind| matches!(kind, FaultKind::ClockBeyond | FaultKind::VmPause);
         let counts = |excuse: &&Excuse| {
-            !(for_life && by_time(excuse.kind)) && !excuse.not_against.contains(&other)
+            let passed = for_life && by_time(excuse.kind);
+            !passed && !excuse.not_against.contains(&other)
         };
         self.excuses.iter().find(counts).map(|excuse| excuse.kind)
     }

@@ -145,7 +145,7 @@ impl Plan {
         let fleet = Fleet {
             rates: has(FaultKind::ClockRates) && rng.chance(700),
             mixed: has(FaultKind::MixedTimings) && rng.chance(250),
-            foreign: has(FaultKind::ForeignHolder) && rng.chance(80),
+            foreign: has(FaultKind::ForeignHolder) && rng.chance(200),
             all_foreign: draw.client_go,
             fixed: rng.chance(120),
         };
@@ -277,6 +277,13 @@ impl SeatTiming {
                 .retry_period(Duration::from_secs(4)),
         };
         builder.build().expect("timings that keep rule L3")
+    }
+
+    /// H in nanoseconds.
+    #[must_use]
+    pub fn trusts(self) -> Nanos {
+        let trusted = self.lease().renew_deadline().as_nanos();
+        u64::try_from(trusted).unwrap_or(u64::MAX)
     }
 
     /// The timings of leader for life, which are the same for all.

@@ -30,6 +30,8 @@ pub enum Happening {
         ours: bool,
         /// G, in true time at this process's clock: how long its work has once it was told.
         grace: Nanos,
+        /// H, by this process's clock; none for locks for life.
+        trusts: Option<Nanos>,
     },
     /// A process ended: it believes nothing any more.
     Ended {
@@ -109,13 +111,15 @@ pub enum Happening {
         /// The whole process from now on, rather than its present term.
         for_good: bool,
     },
-    /// A process has seen the lock, or a trace of it: told the first time, and for Leases whenever
-    /// it is shown a newer state.
-    Knows {
+    /// A process has seen the lock, or a trace of it. For locks for life only the first time is
+    /// told.
+    Sees {
         /// Which.
         process: ProcessId,
         /// The resourceVersion that it was shown; 0 where there is none in it.
         version: u64,
+        /// By what.
+        how: Seeing,
     },
     /// A watch has shown a process the lock, or its end: what it makes of answers that are older
     /// than this is its own doing. Told for locks for life.
@@ -152,6 +156,17 @@ pub struct Believed {
     pub until: Option<Nanos>,
 }
 
+/// How a process comes to know a state of the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeing {
+    /// Its watch shows it.
+    Watched,
+    /// Its watch shows that it was removed.
+    Gone,
+    /// It stands in an answer.
+    Answered,
+}
+
 /// Together with whom the belief of a process is not covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Against {
@@ -177,6 +192,8 @@ pub struct Write {
     pub after: Option<Snapshot>,
     /// When the state that it replaces was written.
     pub since: Nanos,
+    /// When it left its process; now, for all others.
+    pub sent: Nanos,
     /// For a delete of a lock for life by one of ours: what makes it right, if anything does.
     pub warrant: Option<Warrant>,
 }
@@ -216,6 +233,8 @@ pub struct Snapshot {
     pub holder: Option<Arc<str>>,
     /// The nonce in its annotation, whether that speaks for the record or not.
     pub nonce: Option<Arc<str>>,
+    /// Its annotation was written with the rest of it (Lease).
+    pub speaks: bool,
     /// The lease duration that protects it: the annotation's where it speaks, else the spec's.
     pub protects: Nanos,
     /// It was given up with the release mark (L13).

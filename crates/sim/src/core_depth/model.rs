@@ -2,13 +2,13 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use tenure_core::{Elector, Outcome, Sight};
+use tenure_core::{Elector, Event, Outcome, Sight};
 
 use crate::{
     clock::Nanos,
     fault::{Fault, FaultKind},
     plan::Plan,
-    trace::{Against, Happening, ProcessId},
+    trace::{Against, Happening, ProcessId, Seeing},
 };
 
 /// A kind of lock, with everything about it that is no candidate.
@@ -54,14 +54,31 @@ pub(super) trait Model: Sized {
         request: Self::Request,
     ) -> Outcome<Self::Answer>;
 
+    /// What an event shows a process of the lock.
+    fn sees(event: &Event<Self::Answer, Self::Object>) -> Option<(u64, Seeing)> {
+        match event {
+            Event::Watch(Sight::Seen(object)) => Some((Self::version(object), Seeing::Watched)),
+            Event::Watch(Sight::Gone(version)) => {
+                let version = version.resource_version.as_str().parse();
+                Some((version.unwrap_or(0), Seeing::Gone))
+            }
+            Event::Answer { outcome, .. } => match outcome {
+                Outcome::Done(answer) => Some((Self::answered(answer), Seeing::Answered)),
+                Outcome::AlreadyExists | Outcome::Conflict => Some((0, Seeing::Answered)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The resourceVersion of the lock that an answer holds, where it matters who has seen which.
-    fn answered(_answer: &Self::Answer) -> Option<u64> {
-        None
+    fn answered(_answer: &Self::Answer) -> u64 {
+        0
     }
 
     /// The resourceVersion of what a watch shows, where it matters who has seen which.
-    fn watched(_object: &Self::Object) -> Option<u64> {
-        None
+    fn version(_object: &Self::Object) -> u64 {
+        0
     }
 
     /// The resourceVersion of what a watch shows, where whoever is shown it has to go by it at once.
@@ -107,6 +124,8 @@ pub(super) struct Victim {
 /// What a model asks the world to do.
 pub(super) struct Desk<M: Model> {
     pub(super) now: Nanos,
+    /// When the request that is applied left its process.
+    pub(super) sent: Nanos,
     /// Who believes at this moment.
     pub(super) believers: Vec<ProcessId>,
     pub(super) told: Vec<Happening>,
@@ -129,6 +148,7 @@ impl<M: Model> Desk<M> {
     pub(super) fn new(now: Nanos, believers: Vec<ProcessId>) -> Self {
         Self {
             now,
+            sent: now,
             believers,
             told: Vec::new(),
             news: Vec::new(),

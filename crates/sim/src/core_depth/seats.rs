@@ -39,7 +39,7 @@ pub(super) struct Process<M: Model> {
     pub(super) leaving: bool,
     /// It was told that it stands no more, and not since that it does.
     pub(super) withdrawn: bool,
-    pub(super) knows: Option<u64>,
+    pub(super) knows: bool,
     pub(super) shown: Option<Believed>,
     pub(super) status: Option<Status>,
 }

@@ -9,7 +9,7 @@ use crate::{
     fault::FaultKind,
     plan::{FASTEST, Plan, SLOWEST},
     rng::{Rng, hashed},
-    trace::{Against, Happening, ProcessId},
+    trace::{Against, Happening, ProcessId, Seeing},
 };
 
 use super::{
@@ -69,12 +69,16 @@ pub(super) struct Arrival<M: Model> {
     process: ProcessId,
     id: CallId,
     request: M::Request,
+    sent: Nanos,
     fate: Fate,
     first: bool,
 }
 
 /// What is held up on its way lands within that time.
 pub(super) const LATEST: Nanos = 60 * SECOND;
+
+/// How long peace is looked at, at most.
+const LONGEST_PEACE: Nanos = 600 * SECOND;
 
 /// A leader that was told to end is at rest this long after peace has a leader.
 const QUIET: Nanos = 4 * SECOND;
@@ -304,7 +308,7 @@ impl<'a, M: Model> World<'a, M> {
             cut_off: false,
             leaving: false,
             withdrawn: false,
-            knows: None,
+            knows: false,
             shown: None,
             status: None,
         }));
@@ -323,19 +327,19 @@ impl<'a, M: Model> World<'a, M> {
 
     /// Let something happen to a process that is awake.
     pub(super) fn give(&mut self, id: ProcessId, event: Event<M::Answer, M::Object>) {
+        let sees = M::sees(&event);
+        self.hand_over(id, event, sees);
+    }
+
+    fn hand_over(
+        &mut self,
+        id: ProcessId,
+        event: Event<M::Answer, M::Object>,
+        sees: Option<(u64, Seeing)>,
+    ) {
         let now = self.now;
         let Some(process) = self.processes[id.0 as usize].as_mut() else {
             return;
-        };
-        let learns = match &event {
-            Event::Watch(Sight::Seen(object)) => Some(M::watched(object).unwrap_or(0)),
-            Event::Answer { outcome, .. } => match outcome {
-                Outcome::Done(answer) => Some(M::answered(answer).unwrap_or(0)),
-                Outcome::AlreadyExists | Outcome::Conflict => Some(0),
-                _ => None,
-            },
-            Event::Watch(Sight::Gone(_)) => Some(0),
-            _ => None,
         };
         match &event {
             Event::Command(Command::Stand) => process.withdrawn = false,
@@ -348,11 +352,14 @@ impl<'a, M: Model> World<'a, M> {
             wall: clock.wall(now),
         };
         process.elector.handle(reading, event);
-        if learns > process.knows {
-            process.knows = learns;
-            self.tell(Happening::Knows {
+        // What was said of a lock for life once is enough.
+        let known = process.knows;
+        process.knows |= sees.is_some();
+        if let Some((version, how)) = sees.filter(|_| !known || !self.plan.lock.is_for_life()) {
+            self.tell(Happening::Sees {
                 process: id,
-                version: learns.unwrap_or(0),
+                version,
+                how,
             });
         }
         self.show_belief(id);
@@ -501,6 +508,7 @@ impl<'a, M: Model> World<'a, M> {
                 process: id,
                 id: call,
                 request: request.clone(),
+                sent: leaves,
                 fate: Fate::default(),
                 first: false,
             };
@@ -510,6 +518,7 @@ impl<'a, M: Model> World<'a, M> {
             process: id,
             id: call,
             request,
+            sent: leaves,
             fate,
             first: true,
         };
@@ -521,6 +530,7 @@ impl<'a, M: Model> World<'a, M> {
             process,
             id,
             request,
+            sent,
             fate,
             first,
         } = arrival;
@@ -528,7 +538,10 @@ impl<'a, M: Model> World<'a, M> {
             Some(Instead { code, after: false }) => refusal(code),
             instead => {
                 let mut answered = None;
-                self.at_desk(|model, desk| answered = Some(model.apply(desk, process, request)));
+                self.at_desk(|model, desk| {
+                    desk.sent = sent;
+                    answered = Some(model.apply(desk, process, request));
+                });
                 match (instead, answered) {
                     (None, Some(outcome)) => outcome,
                     (Some(Instead { code, .. }), _) => refusal(code),
@@ -553,11 +566,14 @@ impl<'a, M: Model> World<'a, M> {
         let Some(process) = self.process_mut(id) else {
             return;
         };
-        let Some(place) = process.calls.iter().position(|(open, _)| *open == call) else {
-            return;
-        };
-        process.calls.swap_remove(place);
-        self.give(id, Event::Answer { id: call, outcome });
+        let open = process.calls.iter().position(|(open, _)| *open == call);
+        if let Some(place) = open {
+            process.calls.swap_remove(place);
+            self.give(id, Event::Answer { id: call, outcome });
+        } else {
+            // Nobody waits for it any more (L9), whoever hands it over.
+            self.hand_over(id, Event::Answer { id: call, outcome }, None);
+        }
     }
 
     fn give_up(&mut self, id: ProcessId, call: CallId) {
@@ -831,7 +847,8 @@ impl<'a, M: Model> World<'a, M> {
         let mut within = 0;
         self.at_desk(|model, desk| within = model.peace(desk));
         self.tell(Happening::Peace { within });
-        self.at(self.now + within + SECOND, Due::Over);
+        // A duration of years, written by a person, is not waited out.
+        self.at(self.now + within.min(LONGEST_PEACE) + SECOND, Due::Over);
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]

@@ -21,6 +21,8 @@ pub(super) struct History {
     restored: bool,
     /// The object that each process has acquired last.
     acquired: Vec<Acquired>,
+    /// When each process has lost its last term, by anything but its own doing.
+    lost: Vec<(ProcessId, Nanos)>,
     /// The newest state of the lock.
     newest: Option<(Arc<str>, u64)>,
 }
@@ -53,6 +55,10 @@ impl Invariant for History {
                 notice: Notice::Lost(_),
             } => {
                 self.working.retain(|other| other != process);
+                self.lost.retain(|(other, _)| other != process);
+                if matches!(what, Happening::Notice { .. }) {
+                    self.lost.push((*process, at));
+                }
                 Ok(())
             }
             // A copy that somebody made of what was created cannot be told from it (L6).
@@ -91,6 +97,7 @@ impl Invariant for History {
 impl History {
     fn acquires(&mut self, process: ProcessId, uid: &Arc<str>, created: bool) {
         self.acquired.retain(|one| one.process != process);
+        self.lost.retain(|(other, _)| *other != process);
         self.acquired.push(Acquired {
             process,
             uid: Arc::clone(uid),
@@ -157,7 +164,13 @@ impl History {
                 renews(before, after)
             }
             (false, Some(_)) => Err("renewed a Lease that is not its own".into()),
-            (true, None) if before.nonce == after.nonce => releases(before, after),
+            (true, None) if before.nonce == after.nonce => {
+                let lost = self.lost.iter().find(|(other, _)| *other == id);
+                if lost.is_some_and(|(_, lost)| write.sent > *lost) {
+                    return Err("released a Lease whose term it had lost (L10, L11)".into());
+                }
+                releases(before, after)
+            }
             (_, None) => Err("released a Lease that is not its own (L11)".into()),
         }
     }

@@ -5,6 +5,8 @@
 //! | `at-most-one` | at most one process may say that it leads, at any moment of true time |
 //! | `fencing` | tokens grow from term to term, and no stale write is taken where they are checked |
 //! | `history` | every write is over what it names, erases no successor, and keeps what others wrote |
+//! | `validity` | belief ends H after a write left that was applied |
+//! | `waits` | whoever takes a Lease has waited for everybody whom it has seen to hold it |
 //! | `liveness` | somebody leads soon after the faults have ended |
 //! | `no-cause` | nobody loses leadership without a fault |
 //! | `requests` | nobody asks the server too often |
@@ -25,6 +27,8 @@ mod prompt;
 mod reasons;
 mod requests;
 mod truth;
+mod validity;
+mod waits;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +87,8 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(at_most_one::AtMostOne::default()),
         Box::new(fencing::Fencing::default()),
         Box::new(history::History::default()),
+        Box::new(validity::Validity::default()),
+        Box::new(waits::Waits::default()),
         Box::new(liveness::Liveness::default()),
         Box::new(no_cause::NoCause),
         Box::new(requests::Requests::default()),

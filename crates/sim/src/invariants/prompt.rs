@@ -1,5 +1,7 @@
 //! Whoever has lost the lock knows it soon (L9, F6), unless something keeps the news away.
 
+use std::sync::Arc;
+
 use crate::{
     clock::{Nanos, SECOND},
     ledger::Ledger,
@@ -22,6 +24,8 @@ pub(super) struct Prompt {
     ousted: Vec<Ousted>,
     /// When news to each process were last held up.
     struck: Vec<Nanos>,
+    /// Whose nonces are known from their writes.
+    nonces: Vec<(Arc<str>, ProcessId)>,
     /// The newest two writes of each process; the older of them has been answered.
     written: Vec<(ProcessId, [u64; 2])>,
 }
@@ -42,8 +46,8 @@ impl Invariant for Prompt {
             Happening::Wrote(write) => match write.by {
                 Author::Restore => self.restored(at, write, ledger),
                 Author::Process(process) => {
-                    self.remember(process, write);
                     self.wrote(at, write, ledger);
+                    self.remember(process, write, ledger);
                 }
                 _ => self.wrote(at, write, ledger),
             },
@@ -75,8 +79,8 @@ impl Prompt {
         let goes_on = write.after.as_ref().is_some_and(|after| {
             // A leader for life goes on beside what others put into its lock, which is none then.
             let spoilt = after.protects == 0 && after.holder.is_none();
-            let same = after.holder == before.holder || spoilt && after.nonce == before.nonce;
-            after.uid == before.uid && same
+            let same = after.holder == before.holder || spoilt;
+            after.uid == before.uid && same && after.nonce == before.nonce
         });
         if goes_on {
             return;
@@ -86,11 +90,13 @@ impl Prompt {
         } else {
             LEASE
         };
-        let mut holders = ledger.processes().filter(|(_, process)| {
-            process.ours && process.alive && Some(&process.identity) == before.holder.as_ref()
+        let holder = self.nonces.iter().find(|(nonce, process)| {
+            let who = ledger.process(*process);
+            Some(nonce) == before.nonce.as_ref() && Some(&who.identity) == before.holder.as_ref()
         });
-        // Of twins nobody can tell from outside who leads.
-        if let (Some((process, who)), None) = (holders.next(), holders.next())
+        if let Some((_, process)) = holder
+            && let (process, who) = (*process, ledger.process(*process))
+            && who.alive
             && who.believes(at)
             && write.by != Author::Process(process)
             && !who.bad_clock
@@ -119,7 +125,13 @@ impl Prompt {
         }
     }
 
-    fn remember(&mut self, process: ProcessId, write: &Write) {
+    fn remember(&mut self, process: ProcessId, write: &Write, ledger: &Ledger) {
+        let nonce = write.after.as_ref().and_then(|after| after.nonce.as_ref());
+        if let (Some(nonce), true) = (nonce, ledger.process(process).ours)
+            && self.nonces.iter().all(|(known, _)| known != nonce)
+        {
+            self.nonces.push((Arc::clone(nonce), process));
+        }
         let version = write.after.as_ref().map_or(0, |after| after.version);
         match self.written.iter_mut().find(|(who, _)| *who == process) {
             Some((_, newest)) => *newest = [newest[1], version],

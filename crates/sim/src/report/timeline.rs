@@ -318,7 +318,7 @@ impl Teller<'_> {
             }
             Happening::Struck { .. }
             | Happening::Status { .. }
-            | Happening::Knows { .. }
+            | Happening::Sees { .. }
             | Happening::Shown { .. } => {}
         }
     }

@@ -256,7 +256,7 @@ impl World<'_> {
             let at = (soon + self.cluster.late).max(self.cluster.off_until);
             self.at(at, Due::Collect);
         }
-        self.publish(Author::Person, None);
+        self.publish(Author::Person, None, self.now);
     }
 
     /// The garbage collector comes by.
@@ -267,7 +267,7 @@ impl World<'_> {
             return;
         }
         self.api.collect(self.now);
-        self.publish(Author::Collector, None);
+        self.publish(Author::Collector, None, self.now);
     }
 
     pub(super) fn cluster_later(&mut self, later: Later) {

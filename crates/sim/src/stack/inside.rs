@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     clock::{MachineClock, Nanos},
-    trace::{Believed, Happening, ProcessId},
+    trace::{Believed, Happening, ProcessId, Seeing},
 };
 
 use super::{net::Answer, sim_clock::SimClock};
@@ -77,8 +77,7 @@ struct State {
     terms: Vec<Term>,
     shown: Option<Believed>,
     shown_status: Option<(bool, Discriminant<Status>)>,
-    /// The newest resourceVersion of the lock that it was shown, 0 for a trace of it.
-    knows: Option<u64>,
+    knows: bool,
     sent: u64,
     /// How often it had stopped when it was looked at last.
     stops: u32,
@@ -120,7 +119,7 @@ impl Inside {
                 terms: Vec::new(),
                 shown: None,
                 shown_status: None,
-                knows: None,
+                knows: false,
                 sent: 0,
                 stops: 0,
             }),
@@ -165,13 +164,13 @@ impl Inside {
     }
 
     /// It has learnt that the lock is or was there, and which state of it.
-    pub(super) fn learns(&self, version: u64) {
-        let newest = self.state().knows;
-        if newest.is_none_or(|newest| newest < version) {
-            self.state().knows = Some(version);
-            self.tell(Happening::Knows {
+    pub(super) fn sees(&self, version: u64, how: Seeing) {
+        let known = std::mem::replace(&mut self.state().knows, true);
+        if !known || version > 0 {
+            self.tell(Happening::Sees {
                 process: self.id,
                 version,
+                how,
             });
         }
     }

@@ -18,6 +18,8 @@ use kube::client::Body;
 use tokio::sync::{mpsc, oneshot};
 use tower::Service;
 
+use crate::trace::Seeing;
+
 use super::inside::{Inside, Out, Outgoing};
 
 /// What the world answers.
@@ -35,7 +37,7 @@ pub(super) type Feed = mpsc::UnboundedReceiver<Piece>;
 pub(super) enum Piece {
     /// Bytes; whoever reads them knows of the lock, if they are about it: of that resourceVersion,
     /// or 0 where there is none in them.
-    Bytes(Bytes, Option<u64>),
+    Bytes(Bytes, Option<(u64, Seeing)>),
     /// The connection breaks off.
     Broken,
 }
@@ -118,8 +120,8 @@ impl http_body::Body for Fed {
         self.feed.poll_recv(cx).map(|piece| {
             piece.map(|piece| match piece {
                 Piece::Bytes(bytes, teaches) => {
-                    if let Some(version) = teaches {
-                        self.inside.learns(version);
+                    if let Some((version, how)) = teaches {
+                        self.inside.sees(version, how);
                     }
                     Ok(Frame::data(bytes))
                 }

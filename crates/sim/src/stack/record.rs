@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     clock::{Nanos, SECOND},
     plan::LockKind,
-    trace::Snapshot,
+    trace::{Seeing, Snapshot},
 };
 
 pub(super) const WRITE: &str = "tenure.dev/write";
@@ -49,16 +49,21 @@ pub(super) fn version(object: &Value) -> u64 {
 }
 
 /// Which state of the lock is in an answer, or in an event of a watch; 0 where there is none.
-pub(super) fn shown(bytes: &[u8]) -> u64 {
+pub(super) fn shown(kind: LockKind, bytes: &[u8]) -> (u64, Seeing) {
     let Ok(told) = serde_json::from_slice::<Value>(bytes) else {
-        return 0;
+        return (0, Seeing::Answered);
     };
-    if told["type"] == "DELETED" || told["kind"] == "Status" {
-        return 0;
+    let how = match told["type"].as_str() {
+        Some("DELETED") => Seeing::Gone,
+        Some(_) => Seeing::Watched,
+        None => Seeing::Answered,
+    };
+    if kind.is_for_life() || told["kind"] == "Status" {
+        return (0, how);
     }
     let inner = ["/object", "/items/0"];
     let inner = inner.iter().find_map(|at| told.pointer(at));
-    version(inner.unwrap_or(&told))
+    (version(inner.unwrap_or(&told)), how)
 }
 
 /// A time as the API writes it.
@@ -103,6 +108,7 @@ fn lease(object: &Value) -> Snapshot {
         version: version(object),
         holder: holder.map(Into::into),
         nonce: nonce.map(Into::into),
+        speaks: mark.is_some(),
         // A Lease is never without protection; zero marks a lock for life.
         protects: protects.max(1),
         released,
@@ -124,6 +130,7 @@ fn life(object: &Value) -> Snapshot {
         version: version(object),
         holder: reference.or_else(|| field("podUid")),
         nonce: field("term"),
+        speaks: false,
         protects: 0,
         released: false,
         transitions: None,

@@ -31,6 +31,7 @@ pub(super) struct Arrival {
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
+    sent: Nanos,
     /// None for one that arrives a second time.
     answer: Option<oneshot::Sender<Answer>>,
     fate: Fate,
@@ -92,6 +93,7 @@ impl World<'_> {
                 uri: uri.clone(),
                 headers: headers.clone(),
                 body: body.clone(),
+                sent: self.now,
                 // Nobody waits for what comes of it.
                 answer: None,
                 fate: Fate::default(),
@@ -104,6 +106,7 @@ impl World<'_> {
             uri,
             headers,
             body,
+            sent: self.now,
             answer: Some(answer),
             fate,
         };
@@ -129,6 +132,7 @@ impl World<'_> {
             uri,
             headers,
             body,
+            sent,
             answer,
             fate,
         } = arrival;
@@ -142,7 +146,7 @@ impl World<'_> {
                     .api
                     .ask(self.now, &method, path, &headers, body.clone());
                 let base = base(&method, &body);
-                self.publish(Author::Process(id), base);
+                self.publish(Author::Process(id), base, sent);
                 reply
             }
         };
@@ -168,7 +172,7 @@ impl World<'_> {
                     .next()
                     .is_some_and(|path| path == self.api.path() || path == self.api.collection());
                 let teaches = (about_lock && matches!(status.as_u16(), 200 | 201 | 409))
-                    .then(|| record::shown(&bytes));
+                    .then(|| record::shown(self.plan.lock, &bytes));
                 if fate.truncated {
                     let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), None));
                     let _ = feed.send(Piece::Broken);
@@ -237,7 +241,7 @@ impl World<'_> {
             shown.push((opens.max(state.at + lag) + 3, line(kind, state)));
         }
         for (at, bytes) in shown {
-            let shown = Some(record::shown(&bytes));
+            let shown = Some(record::shown(self.plan.lock, &bytes));
             self.at(at, Due::Shows(watch, Piece::Bytes(bytes, shown)));
         }
     }
@@ -330,7 +334,7 @@ impl World<'_> {
                 watch.last = at;
             }
         }
-        let shown = Some(record::shown(bytes));
+        let shown = Some(record::shown(self.plan.lock, bytes));
         for copy in 0..copies {
             let at = at + copy * rng.below(3 * SECOND);
             self.at(at, Due::Shows(index, Piece::Bytes(bytes.clone(), shown)));

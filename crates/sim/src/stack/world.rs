@@ -290,6 +290,8 @@ impl<'a> World<'a> {
                     identity,
                     ours,
                     grace: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
+                    trusts: (!self.plan.lock.is_for_life())
+                        .then(|| self.plan.seats[seat].timing.trusts()),
                 });
                 self.started(id);
                 if self.seats[seat].beyond {
@@ -557,7 +559,12 @@ impl<'a> World<'a> {
     /// Tell what was written to the lock by the request that was applied just now, and show it to
     /// whoever watches.
     #[allow(clippy::needless_pass_by_value, reason = "each write keeps its own")]
-    pub(super) fn publish(&mut self, by: Author, base: Option<(Arc<str>, u64)>) -> bool {
+    pub(super) fn publish(
+        &mut self,
+        by: Author,
+        base: Option<(Arc<str>, u64)>,
+        sent: Nanos,
+    ) -> bool {
         let kind = self.plan.lock;
         let writes = self.api.take_writes(self.now);
         let wrote = !writes.is_empty();
@@ -589,6 +596,7 @@ impl<'a> World<'a> {
                 before: before.as_ref().map(snapshot),
                 after,
                 since,
+                sent,
                 warrant,
             };
             // Others' labels and the like are no write that anybody goes by.
@@ -611,6 +619,7 @@ impl<'a> World<'a> {
             before: before.map(snapshot),
             after: self.api.lock().map(snapshot),
             since: self.now,
+            sent: self.now,
             warrant: None,
         };
         self.since = self.now;
@@ -750,6 +759,6 @@ impl<'a> World<'a> {
     /// A person sends something about the lock.
     pub(super) fn by_hand(&mut self, method: &http::Method, path: &str, object: &Value) -> bool {
         let (status, _) = self.api.send(self.now, method, path, object);
-        self.publish(Author::Person, None) && (200..300).contains(&status)
+        self.publish(Author::Person, None, self.now) && (200..300).contains(&status)
     }
 }

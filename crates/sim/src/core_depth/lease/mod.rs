@@ -73,6 +73,7 @@ impl Model for LeaseModel {
             identity: candidate.identity(),
             ours: candidate.is_ours() || newcomer.plan.client_go,
             grace: candidate.grace(),
+            trusts: Some(newcomer.plan.seats[newcomer.seat].timing.trusts()),
         });
         candidate
     }
@@ -118,12 +119,12 @@ impl Model for LeaseModel {
         }
     }
 
-    fn answered(answer: &Observed) -> Option<u64> {
-        Some(server::number(&answer.version.resource_version))
+    fn answered(answer: &Observed) -> u64 {
+        server::number(&answer.version.resource_version)
     }
 
-    fn watched(object: &Observed) -> Option<u64> {
-        Some(server::number(&object.version.resource_version))
+    fn version(object: &Observed) -> u64 {
+        server::number(&object.version.resource_version)
     }
 
     fn old_state(&self, then: Nanos) -> Option<Sight<Observed>> {
@@ -209,6 +210,7 @@ impl LeaseModel {
             before,
             after,
             since,
+            sent: desk.sent,
             warrant: None,
         }));
         let answer = self.answer();
@@ -228,6 +230,7 @@ impl LeaseModel {
             before: Some(snapshot(&lease.observed)),
             after: None,
             since: lease.since,
+            sent: desk.sent,
             warrant: None,
         }));
         desk.news.push(sight);
@@ -274,6 +277,7 @@ impl LeaseModel {
             before,
             after,
             since: desk.now,
+            sent: desk.sent,
             warrant: None,
         }));
         true

@@ -200,7 +200,11 @@ impl Stored {
 /// A record as the checkers see it.
 pub(super) fn snapshot(observed: &Observed) -> Snapshot {
     let spec = &observed.spec;
-    let speaking = observed.speaking_mark();
+    // Said once more here: what the protocol itself makes of it may be what is wrong.
+    let speaking = observed.mark.as_ref().filter(|mark| {
+        let holder = spec.holder.as_deref();
+        holder == Some(&*mark.holder) && spec.renew_time == Some(mark.renew_time)
+    });
     Snapshot {
         uid: observed.version.uid.as_str().into(),
         version: number(&observed.version.resource_version),
@@ -209,8 +213,9 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
             .mark
             .as_ref()
             .map(|mark| mark.nonce.as_str().into()),
+        speaks: speaking.is_some(),
         protects: protection(spec, speaking).max(1),
-        released: observed.released_by().is_some(),
+        released: spec.holder().is_none() && speaking.is_some_and(|mark| mark.released),
         transitions: spec.transitions,
         acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),
         renewed: spec.renew_time.map(tenure_core::MicroTime::as_micros),

@@ -158,6 +158,7 @@ impl Model for LifeModel {
             identity: owner.uid.as_str().into(),
             ours: true,
             grace: u64::try_from(SeatTiming::life().grace.as_nanos()).unwrap_or(0),
+            trusts: None,
         });
         if !owner.exists
             && let Some((_, kind)) = owner.why
@@ -366,6 +367,7 @@ impl LifeModel {
             since: before.as_ref().map_or(desk.now, |before| before.since),
             before: before.as_ref().map(server::Stored::snapshot),
             after: after.map(server::Stored::snapshot),
+            sent: desk.sent,
             warrant: None,
         }));
         desk.news
@@ -391,6 +393,7 @@ impl LifeModel {
             before: Some(lock.snapshot()),
             after: None,
             since: lock.since,
+            sent: desk.sent,
             warrant,
         }));
         self.somebody_may_quit(desk);
@@ -444,6 +447,7 @@ impl LifeModel {
             before,
             after: lock.map(server::Stored::snapshot),
             since: desk.now,
+            sent: desk.sent,
             warrant: None,
         }));
         self.look_for_orphans(desk);

@@ -177,6 +177,7 @@ impl Stored {
                 .record
                 .as_ref()
                 .map(|record| record.nonce.as_str().into()),
+            speaks: false,
             protects: 0,
             released: false,
             transitions: None,

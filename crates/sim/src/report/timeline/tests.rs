@@ -44,6 +44,7 @@ fn state(version: u64, holder: &str) -> Snapshot {
         version,
         holder: Some(holder.into()),
         nonce: None,
+        speaks: true,
         protects: 15 * SECOND,
         released: false,
         transitions: None,
@@ -60,6 +61,7 @@ fn wrote(process: u32, before: Option<Snapshot>, after: Snapshot) -> Happening {
         before,
         after: Some(after),
         since: 0,
+        sent: 0,
         warrant: None,
     })
 }
@@ -82,6 +84,7 @@ fn started(process: u32) -> Happening {
         identity: format!("c{process}_x").into(),
         ours: true,
         grace: SECOND,
+        trusts: None,
     }
 }
 

@@ -1,0 +1,76 @@
+//! Belief ends H after the moment before the first byte of a write left, of a write that stands or
+//! stood in the Lease (L1, L6).
+
+use crate::{
+    clock::{MILLI, Nanos},
+    ledger::Ledger,
+    plan::SLOWEST,
+    trace::{Author, Happening, ProcessId, Write},
+};
+
+use super::{Invariant, named, seconds};
+
+#[derive(Default)]
+pub(super) struct Validity {
+    /// When the newest write of each process left that was applied.
+    sent: Vec<(ProcessId, Nanos)>,
+}
+
+impl Invariant for Validity {
+    fn name(&self) -> &'static str {
+        "validity"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        match what {
+            Happening::Wrote(Write {
+                by: Author::Process(id),
+                after: Some(_),
+                sent,
+                ..
+            }) => {
+                self.sent.retain(|(other, _)| other != id);
+                self.sent.push((*id, *sent));
+                Ok(())
+            }
+            Happening::Belief {
+                process,
+                belief: Some(belief),
+            } if belief.until.is_some_and(|until| until > at) => {
+                self.judge(*process, belief.until, ledger)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Validity {
+    fn judge(&self, id: ProcessId, until: Option<Nanos>, ledger: &Ledger) -> Result<(), String> {
+        let process = ledger.process(id);
+        let (Some(until), Some(trusts)) = (until, process.trusts) else {
+            return Ok(());
+        };
+        // What true time a bad clock takes for H is not covered; nor what was taken back.
+        if !process.ours || process.bad_clock || process.was_paused || ledger.restored() {
+            return Ok(());
+        }
+        let sent = self.sent.iter().find(|(other, _)| *other == id);
+        let Some((_, sent)) = sent else {
+            return Err(format!(
+                "{} believes, and has written nothing that was applied (L6)",
+                named(ledger, id)
+            ));
+        };
+        let longest = trusts / SLOWEST * 1_000_000 + MILLI;
+        if until > sent + longest {
+            return Err(format!(
+                "{} believes until {} after its last write that was applied had left; {} is the \
+                 most (L1)",
+                named(ledger, id),
+                seconds(until - sent),
+                seconds(longest)
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! Whoever takes a Lease has waited for everybody whom it has seen to hold it (L2, L13): the rule
+//! once more, written down as an observer of the observer, who sees what its watch showed it.
+//!
+//! It asks less than the rule where it cannot know what was made of a sighting: answers only show
+//! what later events are older than, and which waits a release mark waives.
+
+use std::sync::Arc;
+
+use crate::{
+    clock::{MILLI, Nanos},
+    ledger::Ledger,
+    plan::FASTEST,
+    trace::{Author, Happening, ProcessId, Seeing, Snapshot, Write},
+};
+
+use super::{Invariant, named, seconds};
+
+#[derive(Default)]
+pub(super) struct Waits {
+    /// What each resourceVersion was.
+    states: Vec<Snapshot>,
+    observers: Vec<Observer>,
+}
+
+#[derive(Default)]
+struct Observer {
+    newest: u64,
+    /// The record that it was shown last.
+    record: Option<Snapshot>,
+    /// It was shown one that was there before everything.
+    unsure: bool,
+    /// How long the newest holder's record has to be waited for.
+    standing: Nanos,
+    waits: Vec<Wait>,
+    /// The longest duration that was seen of each holder that writes no annotation.
+    foreign: Vec<(Arc<str>, Nanos)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Former {
+    Process(Arc<str>),
+    Name(Arc<str>),
+    Somebody,
+}
+
+struct Wait {
+    former: Former,
+    since: Nanos,
+    lasts: Nanos,
+}
+
+impl Invariant for Waits {
+    fn name(&self) -> &'static str {
+        "waits"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        match what {
+            Happening::Wrote(write) => {
+                let judged = self.judge(at, write, ledger);
+                self.states.extend(write.after.clone());
+                judged
+            }
+            // One resourceVersion may name two states from now on.
+            Happening::Restored => {
+                self.states.clear();
+                self.observers.clear();
+                Ok(())
+            }
+            Happening::Sees {
+                process,
+                version,
+                how,
+            } if *version > 0 && !ledger.restored() => {
+                self.sees(at, *process, *version, *how);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Waits {
+    fn sees(&mut self, at: Nanos, process: ProcessId, version: u64, how: Seeing) {
+        let index = process.0 as usize;
+        if self.observers.len() <= index {
+            self.observers.resize_with(index + 1, Observer::default);
+        }
+        let observer = &mut self.observers[index];
+        if version <= observer.newest {
+            return;
+        }
+        observer.newest = version;
+        // What is between two states that were told is the first with other labels, or the like.
+        let until = self
+            .states
+            .partition_point(|state| state.version <= version);
+        let state = until.checked_sub(1).map(|place| &self.states[place]);
+        match (how, state) {
+            (Seeing::Watched, Some(state)) => observer.watched(at, state),
+            (Seeing::Gone, _) => observer.gone(at),
+            (Seeing::Answered, Some(state)) => observer.answered(state),
+            (_, None) => observer.unsure = true,
+        }
+    }
+
+    fn judge(&self, at: Nanos, write: &Write, ledger: &Ledger) -> Result<(), String> {
+        let (Author::Process(id), Some(before), Some(after)) =
+            (write.by, &write.before, &write.after)
+        else {
+            return Ok(());
+        };
+        let process = ledger.process(id);
+        let acquires = after.holder.is_some() && after.acquired == after.renewed;
+        let for_life = before.protects == 0;
+        if for_life || !process.ours || process.bad_clock || !acquires || ledger.restored() {
+            return Ok(());
+        }
+        let Some(observer) = self.observers.get(id.0 as usize) else {
+            return Ok(());
+        };
+        for wait in &observer.waits {
+            let least = wait.lasts.max(after.protects) / FASTEST * 1_000_000;
+            let waited = at - wait.since;
+            if waited + MILLI < least {
+                return Err(format!(
+                    "{} took the Lease {} after it had seen {:?}; {} is the least (L2, L13)",
+                    named(ledger, id),
+                    seconds(waited),
+                    wait.former,
+                    seconds(least)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Observer {
+    fn watched(&mut self, at: Nanos, state: &Snapshot) {
+        let version = state.version;
+        let says_the_same = self.record.as_ref().is_some_and(|record| {
+            let record = Snapshot {
+                version,
+                ..record.clone()
+            };
+            record == *state
+        });
+        self.record = Some(state.clone());
+        if std::mem::take(&mut self.unsure) || says_the_same {
+            return;
+        }
+        if state.released {
+            self.released(state);
+            return;
+        }
+        let former = match (&state.holder, state.speaks, &state.nonce) {
+            (Some(_), true, Some(nonce)) => {
+                self.standing = state.protects;
+                Former::Process(Arc::clone(nonce))
+            }
+            (Some(name), ..) => {
+                self.standing = self.largest(name, state.protects);
+                Former::Name(Arc::clone(name))
+            }
+            (None, ..) => {
+                self.standing = self.standing.max(state.protects);
+                Former::Somebody
+            }
+        };
+        self.wait(at, former);
+    }
+
+    fn answered(&mut self, state: &Snapshot) {
+        self.standing = self.standing.min(state.protects);
+        self.record = Some(state.clone());
+        if state.released {
+            self.released(state);
+        }
+    }
+
+    fn gone(&mut self, at: Nanos) {
+        self.record = None;
+        self.wait(at, Former::Somebody);
+    }
+
+    fn released(&mut self, state: &Snapshot) {
+        let releaser = state.nonce.clone().map(Former::Process);
+        self.waits
+            .retain(|wait| Some(&wait.former) != releaser.as_ref());
+        self.standing = 0;
+    }
+
+    fn largest(&mut self, name: &Arc<str>, lasts: Nanos) -> Nanos {
+        match self.foreign.iter_mut().find(|(known, _)| known == name) {
+            Some((_, largest)) => {
+                *largest = (*largest).max(lasts);
+                *largest
+            }
+            None => {
+                self.foreign.push((Arc::clone(name), lasts));
+                lasts
+            }
+        }
+    }
+
+    fn wait(&mut self, since: Nanos, former: Former) {
+        let lasts = self.standing;
+        match self.waits.iter_mut().find(|wait| wait.former == former) {
+            // The later of the two ends counts; the other is left out.
+            Some(wait) if wait.since + wait.lasts > since + lasts => {}
+            Some(wait) => (wait.since, wait.lasts) = (since, lasts),
+            None => self.waits.push(Wait {
+                former,
+                since,
+                lasts,
+            }),
+        }
+    }
+}
