@@ -19,6 +19,7 @@ pub mod fault;
 pub mod invariants;
 pub mod ledger;
 pub mod plan;
+mod provoked;
 pub mod report;
 pub mod rng;
 pub mod run;

@@ -80,6 +80,8 @@ pub struct Plan {
     pub latency: Nanos,
     /// The whole fleet follows client-go's rules, and is judged as if it were ours.
     pub client_go: bool,
+    /// Some faults come right after the lock has changed hands.
+    pub provoked: bool,
     /// What stands there before anybody starts.
     pub left_behind: LeftBehind,
 }
@@ -224,6 +226,7 @@ impl Plan {
             latency,
             client_go: draw.client_go,
             left_behind,
+            provoked: birth || rng.below(6) == 0,
         }
     }
 

@@ -95,6 +95,11 @@ pub(super) trait Model: Sized {
     /// A fault of the model's that lasts has ended.
     fn strike_ends(&mut self, _desk: &mut Desk<Self>, _fault: &Fault) {}
 
+    /// A process shall not stand again, and live on: whether nobody has to wait for it then.
+    fn retires(&mut self, _process: ProcessId) -> bool {
+        true
+    }
+
     /// What was to happen later happens.
     fn later(&mut self, _desk: &mut Desk<Self>, _what: Self::Later) {}
 

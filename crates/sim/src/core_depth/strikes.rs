@@ -349,12 +349,20 @@ impl<M: Model> World<'_, M> {
         let work = self.process(id).and_then(|process| process.work);
         // Who does not stand again, and lives on in its Pod, would keep its lock for life.
         let leaving = self.process(id).is_some_and(|process| process.leaving);
-        let release = leaving || fault.salt.is_multiple_of(2);
+        let mut rng = Rng::new(fault.salt, 22);
+        let pause = rng.below(8 * SECOND);
         match work {
-            Some(work) => self.work_ends(id, work.token, release),
+            Some(work) => {
+                let release = leaving || fault.salt.is_multiple_of(2);
+                self.work_ends(id, work.token, release);
+            }
+            // In one seat some never stand again, and live on.
+            None if victim.seat == 0 && rng.chance(300) && self.model.retires(id) => {
+                self.retire(id);
+                return;
+            }
             None => self.give(id, Event::Command(Command::Withdraw)),
         }
-        let pause = Rng::new(fault.salt, 22).below(8 * SECOND);
         self.at(self.now + pause, Due::Stand(id));
     }
 

@@ -8,6 +8,7 @@ use crate::{
     clock::{MILLI, MachineClock, NEVER, Nanos, SECOND},
     fault::FaultKind,
     plan::{FASTEST, Plan, SLOWEST},
+    provoked::Provoked,
     rng::{Rng, hashed},
     trace::{Against, Happening, ProcessId, Seeing},
 };
@@ -35,6 +36,7 @@ pub(super) struct World<'a, M: Model> {
     /// The highest token that the fenced resource has taken.
     fenced: u64,
     sink: Sink<'a>,
+    provoked: Provoked,
     over: bool,
     /// Since when somebody has led after the faults.
     settled: Option<Nanos>,
@@ -107,6 +109,7 @@ impl<'a, M: Model> World<'a, M> {
             shown: 0,
             fenced: 0,
             sink,
+            provoked: Provoked::new(plan),
             over: false,
             settled: None,
             peaceful: false,
@@ -234,7 +237,11 @@ impl<'a, M: Model> World<'a, M> {
                 self.model.later(&mut desk, *what);
                 self.clear(desk);
             }
-            Due::Fault(index) => self.fault(index),
+            Due::Fault(index) => {
+                if self.provoked.begins(index) {
+                    self.fault(index);
+                }
+            }
             Due::FaultEnds(index) => self.fault_ends(index),
             Due::Peace => self.peace(),
             Due::Over => self.over = true,
@@ -379,7 +386,8 @@ impl<'a, M: Model> World<'a, M> {
         };
         let belief = process.belief(&self.seats[process.seat].clock);
         let status = process.elector.status();
-        let came_back = process.withdrawn && process.shown.is_none() && belief.is_some();
+        let ours = !self.plan.seats[process.seat].foreign || self.plan.lock.is_for_life();
+        let came_back = ours && process.withdrawn && process.shown.is_none() && belief.is_some();
         let new_belief = (process.shown != belief).then(|| {
             process.shown = belief;
             belief
@@ -853,6 +861,9 @@ impl<'a, M: Model> World<'a, M> {
 
     #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]
     pub(super) fn tell(&mut self, what: Happening) {
+        if let Some((at, index)) = self.provoked.by(self.plan, self.now, &what) {
+            self.at(at, Due::Fault(index));
+        }
         if !(self.sink)(self.now, &what) {
             self.over = true;
         }

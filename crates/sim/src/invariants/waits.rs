@@ -32,8 +32,18 @@ struct Observer {
     /// How long the newest holder's record has to be waited for.
     standing: Nanos,
     waits: Vec<Wait>,
+    /// When it was last shown a state that somebody else wrote, and whose that was.
+    other: Option<(Nanos, Option<Arc<str>>)>,
+    /// What it has created with itself as the holder.
+    created: Option<Created>,
     /// The longest duration that was seen of each holder that writes no annotation.
     foreign: Vec<(Arc<str>, Nanos)>,
+}
+
+struct Created {
+    version: u64,
+    sent: Nanos,
+    nonce: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +69,13 @@ impl Invariant for Waits {
             Happening::Wrote(write) => {
                 let judged = self.judge(at, write, ledger);
                 self.states.extend(write.after.clone());
+                self.creates(write);
                 judged
             }
+            Happening::Belief {
+                process,
+                belief: Some(belief),
+            } => self.granted(*process, belief.token, ledger),
             // One resourceVersion may name two states from now on.
             Happening::Restored => {
                 self.states.clear();
@@ -82,11 +97,7 @@ impl Invariant for Waits {
 
 impl Waits {
     fn sees(&mut self, at: Nanos, process: ProcessId, version: u64, how: Seeing) {
-        let index = process.0 as usize;
-        if self.observers.len() <= index {
-            self.observers.resize_with(index + 1, Observer::default);
-        }
-        let observer = &mut self.observers[index];
+        let observer = observer(&mut self.observers, process);
         if version <= observer.newest {
             return;
         }
@@ -96,12 +107,47 @@ impl Waits {
             .states
             .partition_point(|state| state.version <= version);
         let state = until.checked_sub(1).map(|place| &self.states[place]);
+        if let Some(state) = state {
+            observer.other = Some((at, state.nonce.clone()));
+        }
         match (how, state) {
             (Seeing::Watched, Some(state)) => observer.watched(at, state),
             (Seeing::Gone, _) => observer.gone(at),
             (Seeing::Answered, Some(state)) => observer.answered(state),
             (_, None) => observer.unsure = true,
         }
+    }
+
+    fn creates(&mut self, write: &Write) {
+        let (Author::Process(process), None, Some(after)) = (write.by, &write.before, &write.after)
+        else {
+            return;
+        };
+        if after.protects > 0 && after.holder.is_some() {
+            observer(&mut self.observers, process).created = Some(Created {
+                version: after.version,
+                sent: write.sent,
+                nonce: after.nonce.clone(),
+            });
+        }
+    }
+
+    /// A create has no precondition: it grants nothing beside what another wrote meanwhile (L14).
+    fn granted(&self, id: ProcessId, token: u64, ledger: &Ledger) -> Result<(), String> {
+        let Some(observer) = self.observers.get(id.0 as usize) else {
+            return Ok(());
+        };
+        let (Some(created), Some((at, whose))) = (&observer.created, &observer.other) else {
+            return Ok(());
+        };
+        let meanwhile = *at >= created.sent && *whose != created.nonce;
+        if created.version == token && meanwhile && ledger.process(id).ours {
+            return Err(format!(
+                "{} leads by a create, and was shown what another wrote since it was sent (L14)",
+                named(ledger, id)
+            ));
+        }
+        Ok(())
     }
 
     fn judge(&self, at: Nanos, write: &Write, ledger: &Ledger) -> Result<(), String> {
@@ -134,6 +180,14 @@ impl Waits {
         }
         Ok(())
     }
+}
+
+fn observer(observers: &mut Vec<Observer>, process: ProcessId) -> &mut Observer {
+    let index = process.0 as usize;
+    if observers.len() <= index {
+        observers.resize_with(index + 1, Observer::default);
+    }
+    &mut observers[index]
 }
 
 impl Observer {

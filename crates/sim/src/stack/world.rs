@@ -19,6 +19,7 @@ use crate::{
     core_depth::{Sink, weather::On},
     fault::FaultKind,
     plan::Plan,
+    provoked::Provoked,
     rng::hashed,
     trace::{Against, Author, Believed, Happening, ProcessId, Write},
 };
@@ -62,6 +63,7 @@ pub(super) struct World<'a> {
     /// The highest token that the fenced resource has taken.
     fenced: u64,
     sink: Sink<'a>,
+    provoked: Provoked,
     over: bool,
     peaceful: bool,
     settled: bool,
@@ -148,6 +150,7 @@ impl<'a> World<'a> {
             pushed: 0,
             fenced: 0,
             sink,
+            provoked: Provoked::new(plan),
             over: false,
             peaceful: false,
             settled: false,
@@ -251,7 +254,11 @@ impl<'a> World<'a> {
             Due::SetRate(seat, rate) => self.set_rate(seat, rate),
             Due::Collect => self.collect_garbage(),
             Due::Cluster(later) => self.cluster_later(later),
-            Due::Fault(index) => self.fault(index),
+            Due::Fault(index) => {
+                if self.provoked.begins(index) {
+                    self.fault(index);
+                }
+            }
             Due::FaultEnds(index) => self.fault_ends(index),
             Due::Peace => self.peace(),
             Due::Over => self.over = true,
@@ -636,6 +643,9 @@ impl<'a> World<'a> {
 
     #[allow(clippy::needless_pass_by_value, reason = "it is made to be told")]
     pub(super) fn tell(&mut self, what: Happening) {
+        if let Some((at, index)) = self.provoked.by(self.plan, self.now, &what) {
+            self.at(at, Due::Fault(index));
+        }
         if self.over {
             return;
         }

@@ -281,6 +281,16 @@ impl Model for LifeModel {
         Some(server::number(&version.resource_version))
     }
 
+    fn retires(&mut self, process: ProcessId) -> bool {
+        if self.holder() == Some(process) {
+            return false;
+        }
+        if let Some(process) = self.cluster.processes.get_mut(process.0 as usize) {
+            process.retired = true;
+        }
+        true
+    }
+
     fn old_state(&self, then: Nanos) -> Option<Sight<LockObject>> {
         self.server.state_at(then)
     }
