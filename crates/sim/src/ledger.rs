@@ -113,11 +113,12 @@ impl Ledger {
                     .excuses
                     .retain(|excuse| !(heeds(excuse) && *version >= excuse.made));
             }
+            // That it is not there shows no trace of it.
             Happening::Sees {
                 process,
                 version,
                 how,
-            } => {
+            } if *how != Seeing::Absent => {
                 // What was removed is not shown as it was.
                 let version = if *how == Seeing::Gone { 0 } else { *version };
                 let process = self.process_mut(*process);

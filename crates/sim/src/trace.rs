@@ -80,6 +80,13 @@ pub enum Happening {
         /// Which.
         process: ProcessId,
     },
+    /// The watch of a process opened or was cut. Told at core depth.
+    Watching {
+        /// Whose.
+        process: ProcessId,
+        /// Whether it is open now.
+        open: bool,
+    },
     /// The lock was written.
     Wrote(Write),
     /// A leader's work wrote to a resource that checks fencing tokens.
@@ -165,6 +172,8 @@ pub enum Seeing {
     Gone,
     /// It stands in an answer.
     Answered,
+    /// An answer says that it is not there.
+    Absent,
 }
 
 /// Together with whom the belief of a process is not covered.

@@ -64,6 +64,7 @@ pub(super) trait Model: Sized {
             }
             Event::Answer { outcome, .. } => match outcome {
                 Outcome::Done(answer) => Some((Self::answered(answer), Seeing::Answered)),
+                Outcome::NotFound(_) => Some((0, Seeing::Absent)),
                 Outcome::AlreadyExists | Outcome::Conflict => Some((0, Seeing::Answered)),
                 _ => None,
             },

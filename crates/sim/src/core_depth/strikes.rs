@@ -376,6 +376,10 @@ impl<M: Model> World<'_, M> {
         }
         process.watch.open = false;
         self.struck(fault.id, fault.kind, Some(id));
+        self.tell(Happening::Watching {
+            process: id,
+            open: false,
+        });
         self.give(id, Event::WatchClosed);
         let closed = match fault.kind {
             FaultKind::WatchCompacted => SECOND / 10,

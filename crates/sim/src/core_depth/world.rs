@@ -361,7 +361,7 @@ impl<'a, M: Model> World<'a, M> {
         process.elector.handle(reading, event);
         // What was said of a lock for life once is enough.
         let known = process.knows;
-        process.knows |= sees.is_some();
+        process.knows |= sees.is_some_and(|(_, how)| how != Seeing::Absent);
         if let Some((version, how)) = sees.filter(|_| !known || !self.plan.lock.is_for_life()) {
             self.tell(Happening::Sees {
                 process: id,
@@ -729,6 +729,10 @@ impl<'a, M: Model> World<'a, M> {
             return;
         }
         process.watch.open = true;
+        self.tell(Happening::Watching {
+            process: id,
+            open: true,
+        });
         self.give(id, Event::WatchOpened);
     }
 

@@ -10,6 +10,7 @@
 //! | `liveness` | somebody leads soon after the faults have ended |
 //! | `no-cause` | nobody loses leadership without a fault |
 //! | `requests` | nobody asks the server too often |
+//! | `looking` | who stands by without a watch looks by itself |
 //! | `truth` | status, notices and the time that work is given are as promised |
 //! | `reasons` | a loss is told with a reason that is true |
 //! | `prompt` | whoever has lost the lock knows it soon |
@@ -22,6 +23,7 @@ mod fencing;
 mod health;
 mod history;
 mod liveness;
+mod looking;
 mod no_cause;
 mod prompt;
 mod reasons;
@@ -92,6 +94,7 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(liveness::Liveness::default()),
         Box::new(no_cause::NoCause),
         Box::new(requests::Requests::default()),
+        Box::new(looking::Looking::default()),
         Box::new(truth::Truth::default()),
         Box::new(reasons::Reasons::default()),
         Box::new(prompt::Prompt::default()),

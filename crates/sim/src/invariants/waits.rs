@@ -27,6 +27,8 @@ struct Observer {
     newest: u64,
     /// The record that it was shown last.
     record: Option<Snapshot>,
+    /// An answer said since that there is none; nobody knows whether that was believed.
+    absent: bool,
     /// It was shown one that was there before everything.
     unsure: bool,
     /// How long the newest holder's record has to be waited for.
@@ -86,7 +88,7 @@ impl Invariant for Waits {
                 process,
                 version,
                 how,
-            } if *version > 0 && !ledger.restored() => {
+            } if (*version > 0 || *how == Seeing::Absent) && !ledger.restored() => {
                 self.sees(at, *process, *version, *how);
                 Ok(())
             }
@@ -98,6 +100,10 @@ impl Invariant for Waits {
 impl Waits {
     fn sees(&mut self, at: Nanos, process: ProcessId, version: u64, how: Seeing) {
         let observer = observer(&mut self.observers, process);
+        if how == Seeing::Absent {
+            observer.absent = true;
+            return;
+        }
         if version <= observer.newest {
             return;
         }
@@ -113,6 +119,7 @@ impl Waits {
         match (how, state) {
             (Seeing::Watched, Some(state)) => observer.watched(at, state),
             (Seeing::Gone, _) => observer.gone(at),
+            (Seeing::Absent, _) => {}
             (Seeing::Answered, Some(state)) => observer.answered(state),
             (_, None) => observer.unsure = true,
         }
@@ -201,6 +208,7 @@ impl Observer {
             record == *state
         });
         self.record = Some(state.clone());
+        self.absent = false;
         if std::mem::take(&mut self.unsure) || says_the_same {
             return;
         }
@@ -234,8 +242,11 @@ impl Observer {
     }
 
     fn gone(&mut self, at: Nanos) {
-        self.record = None;
-        self.wait(at, Former::Somebody);
+        // An absence that an answer has shown before begins nothing.
+        let known = std::mem::take(&mut self.absent);
+        if self.record.take().is_some() && !known {
+            self.wait(at, Former::Somebody);
+        }
     }
 
     fn released(&mut self, state: &Snapshot) {

@@ -165,8 +165,10 @@ impl Inside {
 
     /// It has learnt that the lock is or was there, and which state of it.
     pub(super) fn sees(&self, version: u64, how: Seeing) {
-        let known = std::mem::replace(&mut self.state().knows, true);
-        if !known || version > 0 {
+        let absent = how == Seeing::Absent;
+        let known = self.state().knows;
+        self.state().knows |= !absent;
+        if !known || absent || version > 0 {
             self.tell(Happening::Sees {
                 process: self.id,
                 version,

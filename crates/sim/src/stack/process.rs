@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tenure::{Builder, ContextInfo, ElectionError, Instant};
 use tokio::runtime::{self, Runtime};
 
@@ -41,6 +42,10 @@ pub(super) struct Process {
     /// By which fault it is cut off for good, if it is.
     pub(super) cut_off: Option<u32>,
     pub(super) leaving: bool,
+    /// It is no foreign candidate.
+    pub(super) is_ours: bool,
+    /// What it wrote last.
+    pub(super) last_write: Bytes,
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
     pub(super) stops_before_send: Option<u32>,
@@ -102,6 +107,7 @@ impl Process {
             foreign,
         } = birth;
         let at = machine.reads(now);
+        let is_ours = foreign.is_none();
         // The hook needs what only the runtime can make.
         let slot: Arc<OnceLock<Arc<Inside>>> = Arc::default();
         let hook = Arc::clone(&slot);
@@ -157,6 +163,8 @@ impl Process {
             runs_at: None,
             cut_off: None,
             leaving: false,
+            is_ours,
+            last_write: Bytes::new(),
             stops: None,
             stops_before_send: None,
             identity,

@@ -58,6 +58,9 @@ pub(super) fn shown(kind: LockKind, bytes: &[u8]) -> (u64, Seeing) {
         Some(_) => Seeing::Watched,
         None => Seeing::Answered,
     };
+    if told["code"] == 404 {
+        return (0, Seeing::Absent);
+    }
     if kind.is_for_life() || told["kind"] == "Status" {
         return (0, how);
     }

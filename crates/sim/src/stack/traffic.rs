@@ -64,6 +64,7 @@ impl World<'_> {
             body,
             answer,
         } = request;
+        self.looks_for_resent(id, &method, &body);
         let mut fate = fate(
             &self.on,
             self.now,
@@ -111,6 +112,22 @@ impl World<'_> {
             fate,
         };
         self.at(arrives, Due::Arrives(Box::new(first)));
+    }
+
+    /// Each write to a Lease carries a counter: none leaves a second time (L16).
+    fn looks_for_resent(&mut self, id: ProcessId, method: &Method, body: &Bytes) {
+        let writes = matches!(*method, Method::PUT | Method::POST);
+        let Some(process) = self.process_mut(id).filter(|_| writes) else {
+            return;
+        };
+        let again = !body.is_empty() && process.last_write == *body;
+        process.last_write = body.clone();
+        if again && process.is_ours && !self.plan.lock.is_for_life() {
+            self.tell(Happening::Broken {
+                process: Some(id),
+                what: "sent one write twice (L16)".into(),
+            });
+        }
     }
 
     /// Nobody answers; at times the connection itself tells so.
@@ -171,7 +188,7 @@ impl World<'_> {
                     .split('?')
                     .next()
                     .is_some_and(|path| path == self.api.path() || path == self.api.collection());
-                let teaches = (about_lock && matches!(status.as_u16(), 200 | 201 | 409))
+                let teaches = (about_lock && matches!(status.as_u16(), 200 | 201 | 404 | 409))
                     .then(|| record::shown(self.plan.lock, &bytes));
                 if fate.truncated {
                     let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), None));

@@ -1,0 +1,96 @@
+//! Who stands by for a Lease and has no watch looks by itself, every retry period (L15).
+
+use tenure_core::Status;
+
+use crate::{
+    clock::{Nanos, SECOND},
+    ledger::Ledger,
+    trace::{Happening, ProcessId},
+};
+
+use super::{Invariant, named, seconds};
+
+/// The longest retry period of the fleets with its jitter, a call that is not answered, and the pause
+/// after many that failed, by the slowest clock.
+const LONGEST: Nanos = 14 * SECOND;
+
+#[derive(Default)]
+pub(super) struct Looking {
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Clone, Default)]
+struct Candidate {
+    /// It stands by, without a watch, since then.
+    since: Option<Nanos>,
+    stands_by: bool,
+    watches: bool,
+    asked: Nanos,
+}
+
+impl Invariant for Looking {
+    fn name(&self) -> &'static str {
+        "looking"
+    }
+
+    fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        match what {
+            Happening::Status { process, status } => {
+                let stands_by = matches!(status, Status::Standby { .. });
+                self.change(at, *process, |candidate| candidate.stands_by = stands_by);
+            }
+            Happening::Watching { process, open } => {
+                self.change(at, *process, |candidate| candidate.watches = *open);
+            }
+            Happening::Asked { process } => {
+                let who = ledger.process(*process);
+                let judged = self.asked(at, *process, who.slept_until);
+                if who.ours && who.trusts.is_some() && !who.bad_clock {
+                    return judged.map_err(|wrong| format!("{} {wrong}", named(ledger, *process)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Looking {
+    fn asked(&mut self, at: Nanos, process: ProcessId, slept_until: Nanos) -> Result<(), String> {
+        let candidate = self.candidate(process);
+        let since = candidate
+            .since
+            .map(|since| since.max(candidate.asked).max(slept_until));
+        candidate.asked = at;
+        match since
+            .map(|since| at - since)
+            .filter(|silent| *silent > LONGEST)
+        {
+            Some(silent) => Err(format!(
+                "stood by without a watch, and did not look for {} (L15)",
+                seconds(silent)
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn change(&mut self, at: Nanos, process: ProcessId, change: impl FnOnce(&mut Candidate)) {
+        let candidate = self.candidate(process);
+        change(candidate);
+        let blind = candidate.stands_by && !candidate.watches;
+        candidate.since = blind.then(|| candidate.since.unwrap_or(at));
+    }
+
+    fn candidate(&mut self, process: ProcessId) -> &mut Candidate {
+        let index = process.0 as usize;
+        if self.candidates.len() <= index {
+            // Where nothing is told of watches they count as open.
+            let unknown = Candidate {
+                watches: true,
+                ..Candidate::default()
+            };
+            self.candidates.resize(index + 1, unknown);
+        }
+        &mut self.candidates[index]
+    }
+}
