@@ -243,10 +243,15 @@ impl LifeModel {
     /// A program of that seat needs no leader any more; most of the fleet goes on.
     pub(super) fn retire(&mut self, desk: &mut Desk<Self>, seat: usize) {
         let stands = |process: &Process| process.alive && !process.retired;
+        // Whoever has left a lock to itself, to take it up again, would keep it for life.
+        let holder = self
+            .holder()
+            .filter(|holder| !desk.believers.contains(holder));
         let found = (0..)
             .map(ProcessId)
             .zip(&mut self.cluster.processes)
-            .find(|(_, process)| self.cluster.pods[process.pod].seat == seat && stands(process));
+            .find(|(_, process)| self.cluster.pods[process.pod].seat == seat && stands(process))
+            .filter(|(id, _)| holder != Some(*id));
         if let Some((id, process)) = found {
             process.retired = true;
             desk.retire.push(id);

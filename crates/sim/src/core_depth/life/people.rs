@@ -138,6 +138,8 @@ impl LifeModel {
         desk.excuse(fault.kind, Against::Everybody, holder);
         if self.server.lock().is_none() {
             self.create(desk, Author::Person, copy);
+            // Whose it is may not know that it is back, as after a restore.
+            self.restored = true;
         }
         true
     }
