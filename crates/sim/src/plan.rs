@@ -173,7 +173,23 @@ impl Plan {
         let share = [250, 500, 500, 1000][rng.index(4)];
         // One run in ten has it all at the birth of the lock.
         let early = rng.below(10) == 0;
-        let birth = early && lock == LockKind::Lease && !edge && share < 1000;
+        let birth = early && !edge && share < 1000;
+        if birth && lock == LockKind::Lease {
+            // Several find nothing there, at the same time.
+            for seat in &mut seats {
+                seat.starts = rng.below(300 * MILLI);
+            }
+        } else if birth {
+            // The first is alone for a while.
+            for (seat, starts) in seats.iter_mut().zip([5, 75, 85, 95]) {
+                seat.starts = rng.below(10 * SECOND) + starts * SECOND;
+            }
+        }
+        let at_birth: &[FaultKind] = if lock.is_for_life() {
+            &BIRTH_FOR_LIFE
+        } else {
+            &BIRTH
+        };
         let kinds: Vec<FaultKind> = FaultKind::ALL
             .iter()
             .copied()
@@ -182,7 +198,7 @@ impl Plan {
                 let known = if edge {
                     EDGE.contains(kind)
                 } else if birth {
-                    BIRTH.contains(kind)
+                    at_birth.contains(kind)
                 } else {
                     Rng::new(seed, 100 + *kind as u64).chance(share)
                 };
@@ -226,7 +242,7 @@ impl Plan {
             latency,
             client_go: draw.client_go,
             left_behind,
-            provoked: birth || rng.below(6) == 0,
+            provoked: birth && lock == LockKind::Lease || rng.below(6) == 0,
         }
     }
 
@@ -324,6 +340,15 @@ const BIRTH: [FaultKind; 12] = [
     FaultKind::StaleServer,
     FaultKind::PeopleDelete,
     FaultKind::PeopleRecreate,
+];
+
+/// What makes a first write land when nobody waits for it any more.
+const BIRTH_FOR_LIFE: [FaultKind; 5] = [
+    FaultKind::Cancel,
+    FaultKind::Delays,
+    FaultKind::RequestsLost,
+    FaultKind::RepliesLost,
+    FaultKind::Reordered,
 ];
 
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
