@@ -343,12 +343,13 @@ const BIRTH: [FaultKind; 12] = [
 ];
 
 /// What makes a first write land when nobody waits for it any more.
-const BIRTH_FOR_LIFE: [FaultKind; 5] = [
+const BIRTH_FOR_LIFE: [FaultKind; 6] = [
     FaultKind::Cancel,
     FaultKind::Delays,
     FaultKind::RequestsLost,
     FaultKind::RepliesLost,
     FaultKind::Reordered,
+    FaultKind::WatchSilent,
 ];
 
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

@@ -39,7 +39,7 @@ pub(crate) struct MutantsArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// The most seeds for a mutant of the core
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 60_000)]
     seeds: u64,
     /// The most seeds for a mutant of the library
     #[arg(long, value_name = "N", default_value_t = 400)]
