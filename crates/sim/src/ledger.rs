@@ -21,6 +21,7 @@ pub struct Ledger {
 
 /// What is known of one process.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Process {
     /// Where it sits.
     pub seat: usize,

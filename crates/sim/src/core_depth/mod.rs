@@ -4,6 +4,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `world.rs` | the queue, and what becomes of each thing in it |
+//! | `processes.rs` | processes start, are given events, show what they believe, and end |
+//! | `post.rs`, `watching.rs` | requests and answers on their way; what watches show |
+//! | `working.rs` | the work of leaders |
 //! | `seats.rs` | processes, their clocks, calls, watches and work |
 //! | `weather.rs` | what becomes of a message under the faults that are on |
 //! | `strikes.rs` | faults that strike processes and machines |
@@ -14,9 +17,13 @@
 mod lease;
 mod life;
 mod model;
+mod post;
+mod processes;
 mod seats;
 mod strikes;
+mod watching;
 pub(crate) mod weather;
+mod working;
 mod world;
 
 use crate::{clock::Nanos, plan::Plan, trace::Happening};

@@ -14,8 +14,9 @@ use crate::{
 use super::{
     model::{Desk, Model, Victim},
     seats::{Sleep, SleepKind},
+    watching::lag,
     weather::On,
-    world::{Due, World, lag},
+    world::{Due, World},
 };
 
 impl<M: Model> World<'_, M> {

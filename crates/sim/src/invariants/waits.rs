@@ -257,16 +257,12 @@ impl Observer {
     }
 
     fn largest(&mut self, name: &Arc<str>, lasts: Nanos) -> Nanos {
-        match self.foreign.iter_mut().find(|(known, _)| known == name) {
-            Some((_, largest)) => {
-                *largest = (*largest).max(lasts);
-                *largest
-            }
-            None => {
-                self.foreign.push((Arc::clone(name), lasts));
-                lasts
-            }
+        if let Some((_, largest)) = self.foreign.iter_mut().find(|(known, _)| known == name) {
+            *largest = (*largest).max(lasts);
+            return *largest;
         }
+        self.foreign.push((Arc::clone(name), lasts));
+        lasts
     }
 
     fn wait(&mut self, since: Nanos, former: Former) {

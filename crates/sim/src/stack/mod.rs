@@ -5,6 +5,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `world.rs` | the queue, and what becomes of each thing in it |
+//! | `running.rs` | processes start, run, sleep, wake and end |
+//! | `telling.rs` | what is told of |
 //! | `process.rs` | one process: its runtime, and how it is let run |
 //! | `sim_clock.rs` | the clock that its library reads |
 //! | `inside.rs` | what comes out of it: requests, belief, status |
@@ -12,11 +14,14 @@
 //! | `work.rs` | the program around the library |
 //! | `foreign.rs` | a candidate by client-go's rules |
 //! | `traffic.rs` | requests, answers and watches on their way |
+//! | `watching.rs` | watches on their way |
 //! | `api.rs`, `record.rs` | the server, and the lock as the checkers see it |
 //! | `cluster.rs`, `pods.rs` | Pods, what the kubelet reports, and the garbage collector |
+//! | `calamities.rs` | what becomes of Pods and the store under faults |
 //! | `strikes.rs`, `people.rs` | faults of processes and machines; people who meddle |
 
 mod api;
+mod calamities;
 mod cluster;
 mod foreign;
 mod inside;
@@ -25,9 +30,12 @@ mod people;
 mod pods;
 mod process;
 mod record;
+mod running;
 mod sim_clock;
 mod strikes;
+mod telling;
 mod traffic;
+mod watching;
 mod work;
 mod world;
 

@@ -38,7 +38,7 @@ use crate::{
 
 use super::{
     model::{Desk, Model, Newcomer, Victim},
-    world::LATEST,
+    post::LATEST,
 };
 use cluster::Cluster;
 use collector::Collector;
