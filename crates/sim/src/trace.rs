@@ -80,7 +80,7 @@ pub enum Happening {
         /// Which.
         process: ProcessId,
     },
-    /// The watch of a process opened or was cut. Told at core depth.
+    /// The watch of a process opened, or has ended.
     Watching {
         /// Whose.
         process: ProcessId,

@@ -10,10 +10,6 @@ use crate::{
 
 use super::{Invariant, named, seconds};
 
-/// The longest retry period of the fleets with its jitter, a call that is not answered, and the pause
-/// after many that failed, by the slowest clock.
-const LONGEST: Nanos = 14 * SECOND;
-
 #[derive(Default)]
 pub(super) struct Looking {
     candidates: Vec<Candidate>,
@@ -44,8 +40,11 @@ impl Invariant for Looking {
             }
             Happening::Asked { process } => {
                 let who = ledger.process(*process);
-                let judged = self.asked(at, *process, who.slept_until);
-                if who.ours && who.trusts.is_some() && !who.bad_clock {
+                // A retry period with its jitter, a call that is not answered, and a pause after
+                // failures fit into H (L3).
+                let longest = who.trusts.map_or(Nanos::MAX, |trusts| trusts + 2 * SECOND);
+                let judged = self.asked(at, *process, who.slept_until, longest);
+                if who.ours && !who.bad_clock {
                     return judged.map_err(|wrong| format!("{} {wrong}", named(ledger, *process)));
                 }
             }
@@ -56,7 +55,13 @@ impl Invariant for Looking {
 }
 
 impl Looking {
-    fn asked(&mut self, at: Nanos, process: ProcessId, slept_until: Nanos) -> Result<(), String> {
+    fn asked(
+        &mut self,
+        at: Nanos,
+        process: ProcessId,
+        slept_until: Nanos,
+        longest: Nanos,
+    ) -> Result<(), String> {
         let candidate = self.candidate(process);
         let since = candidate
             .since
@@ -64,7 +69,7 @@ impl Looking {
         candidate.asked = at;
         match since
             .map(|since| at - since)
-            .filter(|silent| *silent > LONGEST)
+            .filter(|silent| *silent > longest)
         {
             Some(silent) => Err(format!(
                 "stood by without a watch, and did not look for {} (L15)",

@@ -204,6 +204,17 @@ impl Inside {
         Some(term.handle.clone())
     }
 
+    /// The program has dropped everything that its last leadership came with.
+    pub(super) fn is_done_with(&self) {
+        let handle = self.state().terms.last().map(|term| term.handle.clone());
+        if handle.is_some_and(|handle| handle.is_leading()) {
+            self.tell(Happening::Broken {
+                process: Some(self.id),
+                what: "a leadership that was dropped leads on (L9)".into(),
+            });
+        }
+    }
+
     /// Look at everything that the process shows, at this reading of its clock, and tell what has
     /// changed. `settled`: nothing is half done inside.
     pub(super) fn look(&self, reading: Instant, settled: bool) {

@@ -11,7 +11,7 @@ use crate::{
     clock::{MILLI, Nanos, SECOND},
     fault::{Fault, FaultKind},
     rng::{Rng, hashed},
-    trace::ProcessId,
+    trace::{Happening, ProcessId},
 };
 
 use super::{
@@ -73,6 +73,10 @@ impl World<'_> {
             feed,
             last: opens + 1,
         }));
+        self.tell(Happening::Watching {
+            process: id,
+            open: true,
+        });
         self.at(self.now + seconds * SECOND, Due::WatchEnds(index, false));
         self.spread_to(index);
     }
@@ -223,6 +227,9 @@ impl World<'_> {
             }
             drop(watch);
         });
+        let mut watches = self.watches.iter().flatten();
+        let open = watches.any(|watch| watch.process == id);
+        self.tell(Happening::Watching { process: id, open });
     }
 
     /// The watches of a process are cut, and cannot be opened for a while; or what they would go on

@@ -33,6 +33,7 @@ impl Program {
                 () = inside.cancel.notified() => {}
                 () = self.turn(style) => {}
             }
+            self.inside.is_done_with();
             let pause = Duration::from_nanos(self.rng.below(2_000_000_000));
             self.sleep(pause).await;
         }
