@@ -169,6 +169,9 @@ impl History {
                 if lost.is_some_and(|(_, lost)| write.sent > *lost) {
                     return Err("released a Lease whose term it had lost (L10, L11)".into());
                 }
+                if !after.released {
+                    return Err("released a Lease without its mark (L11)".into());
+                }
                 releases(before, after)
             }
             (_, None) => Err("released a Lease that is not its own (L11)".into()),

@@ -172,6 +172,7 @@ impl World<'_> {
             let longest = self.longest.max(15 * SECOND);
             return 2 * (longest / SLOWEST * 1_000_000 + calls);
         }
+        self.finalize();
         self.cluster.late = 0;
         self.cluster.off_until = 0;
         // Processes whose Pods are gone have ended by then.

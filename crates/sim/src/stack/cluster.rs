@@ -59,6 +59,8 @@ pub(super) enum Later {
     Replace(usize, Arc<str>),
     /// A controller labels what it finds, again and again.
     Label(u64),
+    /// What held up the end of the lock lets go of it.
+    Finalize,
     /// Somebody looks whether the lock is in order.
     Remedy,
 }
@@ -233,6 +235,13 @@ impl World<'_> {
         if !self.plan.lock.is_for_life() {
             return None;
         }
+        if lock["data"]
+            .as_object()
+            .is_some_and(|data| !data.is_empty())
+        {
+            // It is no lock any more (F11).
+            return None;
+        }
         let writer = record::writer(lock).and_then(|writer| self.process_of(&writer));
         if writer == Some(id) {
             return Some(Warrant::Own);
@@ -271,6 +280,7 @@ impl World<'_> {
 
     pub(super) fn cluster_later(&mut self, later: Later) {
         match later {
+            Later::Finalize => self.finalize(),
             Later::Restart(seat, uid) => {
                 if self.has_pod(seat, &uid) {
                     self.start(seat, None);

@@ -5,7 +5,7 @@ use std::{
     mem::Discriminant,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
 };
@@ -17,7 +17,7 @@ use tenure_core::Notice;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
-    clock::{MachineClock, Nanos},
+    clock::{MILLI, MachineClock, Nanos},
     trace::{Believed, Happening, ProcessId, Seeing},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Inside {
     pub(super) leaving: AtomicBool,
     /// Whoever waits for leadership, or holds it, drops it.
     pub(super) cancel: Notify,
+    /// Since which reading nobody waits for leadership; 0 while somebody does.
+    idle: AtomicU64,
     /// The next request stops before its first byte leaves.
     pub(super) stop_before_send: Mutex<Option<Nanos>>,
     state: Mutex<State>,
@@ -58,6 +60,8 @@ pub(super) struct Outgoing {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Nobody waited for leadership when it left.
+    pub(super) idle: bool,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
@@ -111,6 +115,7 @@ impl Inside {
             stubborn: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             cancel: Notify::new(),
+            idle: AtomicU64::new(0),
             stop_before_send: Mutex::new(None),
             state: Mutex::new(State {
                 machine,
@@ -206,13 +211,34 @@ impl Inside {
 
     /// The program has dropped everything that its last leadership came with.
     pub(super) fn is_done_with(&self) {
-        let handle = self.state().terms.last().map(|term| term.handle.clone());
-        if handle.is_some_and(|handle| handle.is_leading()) {
+        if self.leads_still() {
             self.tell(Happening::Broken {
                 process: Some(self.id),
                 what: "a leadership that was dropped leads on (L9)".into(),
             });
         }
+    }
+
+    /// Nobody waits for leadership from now on; or somebody does.
+    pub(super) fn set_idle(&self, idle: bool) {
+        let since = if idle {
+            self.clock.reading().as_nanos()
+        } else {
+            0
+        };
+        self.idle.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for leadership, and that not just since this moment.
+    pub(super) fn is_idle(&self) -> bool {
+        let since = self.idle.load(Ordering::Relaxed);
+        since > 0 && self.clock.reading().as_nanos() > since + MILLI
+    }
+
+    /// Whether the last leadership may still be believed in.
+    pub(super) fn leads_still(&self) -> bool {
+        let handle = self.state().terms.last().map(|term| term.handle.clone());
+        handle.is_some_and(|handle| handle.is_leading())
     }
 
     /// Look at everything that the process shows, at this reading of its clock, and tell what has

@@ -83,6 +83,7 @@ impl Service<Request<Body>> for Network {
             uri: parts.uri,
             headers: parts.headers,
             body,
+            idle: inside.is_idle(),
             answer,
         }));
         inside.gate.stop.store(true, Ordering::Relaxed);

@@ -4,12 +4,17 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    clock::SECOND,
     fault::{Fault, FaultKind},
     rng::Rng,
     trace::Against,
 };
 
-use super::{record, world::World};
+use super::{
+    cluster::Later,
+    record,
+    world::{Due, World},
+};
 
 impl World<'_> {
     pub(super) fn meddle(&mut self, fault: &Fault) -> bool {
@@ -36,7 +41,16 @@ impl World<'_> {
         let mut rng = Rng::new(fault.salt, 44);
         let (path, collection) = (self.api.path(), self.api.collection());
         match kind {
-            FaultKind::PeopleDelete => self.by_hand(&Method::DELETE, &path, &Value::Null),
+            FaultKind::PeopleDelete => {
+                // Now and then it stays for a while, being deleted.
+                let holds = [0, 0, 20, 90][rng.index(4)];
+                if holds > 0 {
+                    self.edit(|lock| lock["metadata"]["finalizers"] = json!(["example.com/hold"]));
+                    let until = self.now + SECOND + rng.below(holds * SECOND);
+                    self.at(until, Due::Cluster(Later::Finalize));
+                }
+                self.by_hand(&Method::DELETE, &path, &Value::Null)
+            }
             FaultKind::PeopleEdit => {
                 let choice = rng.below(5);
                 let mark = format!("p{}", rng.below(1000));
@@ -79,6 +93,17 @@ impl World<'_> {
         }
     }
 
+    /// Whatever holds up the end of the lock lets go of it.
+    pub(super) fn finalize(&mut self) {
+        let held = self
+            .api
+            .lock()
+            .is_some_and(|lock| lock.object["metadata"]["finalizers"].is_array());
+        if held {
+            self.edit(|lock| lock["metadata"]["finalizers"] = Value::Null);
+        }
+    }
+
     /// Who cannot know how long the holder has to be waited for.
     fn strangers(&self) -> Against {
         if self.mixed() {
@@ -113,7 +138,7 @@ impl World<'_> {
             let label = format!("l{}", rng.below(1000));
             return self.edit(|lease| lease["metadata"]["labels"]["person"] = label.into());
         }
-        let choice = rng.below(7);
+        let choice = rng.below(8);
         let held = self.api.lock().is_some_and(|lock| {
             record::snapshot(self.plan.lock, &lock.object)
                 .nonce
@@ -133,6 +158,7 @@ impl World<'_> {
                     spec["leaseTransitions"] = count.into();
                 }
                 5 => spec["acquireTime"] = Value::Null,
+                7 => lease["metadata"]["annotations"][record::WRITE] = "{not json".into(),
                 6 if salt.is_multiple_of(2) => {
                     lease["metadata"]["annotations"]["person"] = format!("a{}", salt % 1000).into();
                 }
@@ -151,8 +177,9 @@ impl World<'_> {
 
     fn lease_emptied(&mut self, fault: &Fault) -> bool {
         let holder = self.holder();
-        let choice = Rng::new(fault.salt, 41).below(3);
+        let choice = Rng::new(fault.salt, 41).below(4);
         let done = self.edit(|lease| match choice {
+            3 => lease["spec"] = Value::Null,
             // As client-go's release does it.
             0 => {
                 lease["spec"]["holderIdentity"] = "".into();

@@ -42,6 +42,9 @@ pub(super) struct Process {
     /// By which fault it is cut off for good, if it is.
     pub(super) cut_off: Option<u32>,
     pub(super) leaving: bool,
+    /// Its next write to the lock is answered, and in the same moment it is cancelled.
+    pub(super) cancel_soon: bool,
+    pub(super) cancel_at: Option<Nanos>,
     /// It is no foreign candidate.
     pub(super) is_ours: bool,
     /// What it wrote last.
@@ -148,6 +151,7 @@ impl Process {
                 election,
                 grace,
                 rng: Rng::new(seed, 61),
+                last: None,
             };
             tokio::spawn(program.run());
             identity
@@ -163,6 +167,8 @@ impl Process {
             runs_at: None,
             cut_off: None,
             leaving: false,
+            cancel_soon: false,
+            cancel_at: None,
             is_ours,
             last_write: Bytes::new(),
             stops: None,
@@ -274,7 +280,11 @@ impl Process {
     pub(super) fn end(mut self) -> Result<(), String> {
         self.inside.clock.pretend(self.at);
         let runtime = self.runtime.take();
-        guarded(|| drop(runtime))
+        guarded(|| drop(runtime))?;
+        if self.inside.leads_still() {
+            return Err("a leadership leads on after the end of its runtime".into());
+        }
+        Ok(())
     }
 
     /// Whether it has reached `to`.

@@ -65,6 +65,11 @@ impl World<'_> {
                 if let Some(victim) = first.filter(|victim| !self.is_asleep(*victim)) {
                     self.struck(fault.id, fault.kind, Some(victim));
                     self.with(victim, |process, to| {
+                        // At times in the very moment in which leadership comes.
+                        if fault.salt % 3 == 0 && inside_waits(process) {
+                            process.cancel_soon = true;
+                            return Ok(());
+                        }
                         let inside = process.inside.clone();
                         process.hand(to, move || inside.cancel.notify_one())
                     });
@@ -367,4 +372,9 @@ fn is_weather(kind: FaultKind) -> bool {
             | K::PeopleRecreate
             | K::PeopleLabel
     )
+}
+
+/// Whether it has no leadership now.
+fn inside_waits(process: &super::process::Process) -> bool {
+    process.inside.leadership().is_none()
 }

@@ -35,7 +35,12 @@ impl World<'_> {
         let wrote = !writes.is_empty();
         for (before, state) in writes {
             let snapshot = |state: &State| record::snapshot(kind, &state.object);
-            let after = (!state.gone).then(|| snapshot(&state));
+            // What is being deleted is gone to all who are judged.
+            let before = before.filter(|before| !is_dying(&before.object));
+            let after = (!state.gone && !is_dying(&state.object)).then(|| snapshot(&state));
+            if before.is_none() && after.is_none() {
+                continue;
+            }
             let since = if before.is_some() {
                 self.since
             } else {
@@ -45,7 +50,7 @@ impl World<'_> {
                 (Author::Process(id), Some(before), None) => self.warrant(id, &before.object),
                 _ => None,
             };
-            let same = !state.gone
+            let same = after.is_some()
                 && before.as_ref().is_some_and(|before| {
                     record::says(kind, &before.object) == record::says(kind, &state.object)
                 });
@@ -64,6 +69,17 @@ impl World<'_> {
                 sent,
                 warrant,
             };
+            let ownerless = state.object["metadata"]["ownerReferences"]
+                .as_array()
+                .is_none_or(Vec::is_empty);
+            if let (Author::Process(id), None, true, true) =
+                (by, &before, ownerless, kind.is_for_life())
+            {
+                self.tell(Happening::Broken {
+                    process: Some(id),
+                    what: "created a lock that no collector will ever remove (F1)".into(),
+                });
+            }
             // Others' labels and the like are no write that anybody goes by.
             if !same || matches!(by, Author::Process(_)) {
                 self.tell(Happening::Wrote(write));
@@ -160,4 +176,8 @@ impl World<'_> {
         let writer = record::writer(&self.api.lock()?.object)?;
         self.process_of(&writer)
     }
+}
+
+fn is_dying(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
 }

@@ -50,9 +50,14 @@ impl World<'_> {
             uri,
             headers,
             body,
+            idle,
             answer,
         } = request;
+        if idle {
+            self.looks_for_candidacy(id, &method, &body);
+        }
         self.looks_for_resent(id, &method, &body);
+        self.looks_for_caches(id, &method, uri.query().unwrap_or_default());
         let mut fate = fate(
             &self.on,
             self.now,
@@ -102,6 +107,45 @@ impl World<'_> {
         self.at(arrives, Due::Arrives(Box::new(first)));
     }
 
+    /// Who is not waited for does not take the lock.
+    fn looks_for_candidacy(&mut self, id: ProcessId, method: &Method, body: &Bytes) {
+        let Some(process) = self.process(id).filter(|process| process.is_ours) else {
+            return;
+        };
+        let object: Value = serde_json::from_slice(body).unwrap_or_default();
+        let spec = &object["spec"];
+        let takes = if self.plan.lock.is_for_life() {
+            *method == Method::POST
+        } else {
+            spec["holderIdentity"] == *process.identity && spec["acquireTime"] == spec["renewTime"]
+        };
+        if takes && matches!(*method, Method::PUT | Method::POST) {
+            self.tell(Happening::Broken {
+                process: Some(id),
+                what: "takes the lock, and nobody waits for leadership".into(),
+            });
+        }
+    }
+
+    /// Reads are quorum reads (L16), and a watch is of the one object.
+    fn looks_for_caches(&mut self, id: ProcessId, method: &Method, query: &str) {
+        let ours = self.process(id).is_some_and(|process| process.is_ours);
+        let watches = query.contains("watch=true");
+        let wrong = if watches && !query.contains("fieldSelector=metadata.name") {
+            "watches objects of other names"
+        } else if !watches && query.contains("resourceVersion=") {
+            "reads what a cache may answer (L16)"
+        } else {
+            return;
+        };
+        if ours && *method == Method::GET {
+            self.tell(Happening::Broken {
+                process: Some(id),
+                what: wrong.into(),
+            });
+        }
+    }
+
     /// Each write to a Lease carries a counter: none leaves a second time (L16).
     fn looks_for_resent(&mut self, id: ProcessId, method: &Method, body: &Bytes) {
         let writes = matches!(*method, Method::PUT | Method::POST);
@@ -142,6 +186,7 @@ impl World<'_> {
             fate,
         } = arrival;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let back = self.now + fate.back;
         let refused = self.refuses_watch(id, path);
         let made_up = fate.instead.map(|instead| instead.code).or(refused);
         let applied = match (fate.instead, refused) {
@@ -151,7 +196,13 @@ impl World<'_> {
                     .api
                     .ask(self.now, &method, path, &headers, body.clone());
                 let base = base(&method, &body);
-                self.publish(Author::Process(id), base, sent);
+                let wrote = self.publish(Author::Process(id), base, sent);
+                if let Some(process) = self.process_mut(id)
+                    && wrote
+                    && std::mem::take(&mut process.cancel_soon)
+                {
+                    process.cancel_at = Some(back);
+                }
                 reply
             }
         };
@@ -168,7 +219,6 @@ impl World<'_> {
             headers,
             body,
         } = reply;
-        let back = self.now + fate.back;
         let (feed, pieces) = mpsc::unbounded_channel();
         match body {
             ReplyBody::Whole(bytes) => {

@@ -3,7 +3,10 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,13 +23,15 @@ pub(super) struct Program {
     pub(super) election: LeaderElection,
     pub(super) grace: Duration,
     pub(super) rng: Rng,
+    /// A leadership that was lost.
+    pub(super) last: Option<Leadership>,
 }
 
 impl Program {
     /// Stand, lead and stand again, until the process shall leave.
     pub(super) async fn run(mut self) {
         while !self.is_leaving() {
-            let style = self.rng.below(3);
+            let style = self.rng.below(4);
             let inside = Arc::clone(&self.inside);
             tokio::select! {
                 biased;
@@ -34,8 +39,11 @@ impl Program {
                 () = self.turn(style) => {}
             }
             self.inside.is_done_with();
-            let pause = Duration::from_nanos(self.rng.below(2_000_000_000));
+            self.inside.set_idle(true);
+            let longest = if self.rng.chance(150) { 20 } else { 2 };
+            let pause = Duration::from_nanos(self.rng.below(longest * 1_000_000_000));
             self.sleep(pause).await;
+            self.inside.set_idle(false);
         }
     }
 
@@ -47,6 +55,7 @@ impl Program {
         match style {
             0 => self.run_as_leader().await,
             1 => self.guarded().await,
+            2 => self.careless().await,
             _ => self.scoped().await,
         }
     }
@@ -88,6 +97,33 @@ impl Program {
             () = work(inside, leadership.handle(), grace, rng, true) => {}
         }
         self.give_up(leadership).await;
+    }
+
+    /// The leadership is dropped while the work still runs elsewhere; and what was lost is kept until
+    /// the next one is there.
+    async fn careless(&mut self) {
+        let Ok(leadership) = self.election.acquire().await else {
+            return;
+        };
+        let last = self.last.take();
+        self.inside.leads(leadership.handle());
+        drop(last);
+        let (inside, grace, rng) = (Arc::clone(&self.inside), self.grace, self.fork());
+        let work = tokio::spawn(work(inside, leadership.handle(), grace, rng, true));
+        let work = EndsWith(work);
+        let pause = Duration::from_nanos(self.rng.below(20_000_000_000));
+        tokio::select! {
+            biased;
+            _ = leadership.lost() => {}
+            () = self.sleep(pause) => {}
+        }
+        if leadership.is_leading() {
+            self.inside.gives_up(Notice::Kept);
+            drop(leadership);
+        } else {
+            self.last = Some(leadership);
+        }
+        work.await;
     }
 
     async fn give_up(&mut self, leadership: Leadership) {
@@ -149,6 +185,23 @@ async fn work(
 async fn sleep(inside: &Inside, time: Duration) {
     let until = inside.clock.reading().after(time);
     Arc::clone(&inside.clock).sleep(until).await;
+}
+
+/// A task that ends with whoever waits for it.
+struct EndsWith(tokio::task::JoinHandle<()>);
+
+impl Future for EndsWith {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Tells that work runs, for as long as it is there.

@@ -216,9 +216,17 @@ impl<'a> World<'a> {
             Due::Answers(id, answer) => {
                 let to = |answer| Due::Answers(id, answer);
                 if let Some(answer) = self.awake(id, answer, false, to) {
+                    let now = self.now;
+                    let cancelled = self.process_mut(id).and_then(|process| {
+                        let due = process.cancel_at.take_if(|at| *at <= now);
+                        due.map(|_| process.inside.clone())
+                    });
                     self.hand(id, move || {
                         let (to, answer) = *answer;
                         let _ = to.send(answer);
+                        if let Some(inside) = cancelled {
+                            inside.cancel.notify_one();
+                        }
                     });
                 }
             }
