@@ -132,6 +132,10 @@ pub fn main() -> ExitCode {
 }
 
 impl Arguments {
+    #[cfg_attr(
+        not(feature = "stack"),
+        expect(clippy::unused_self, reason = "without the stack there is one depth")
+    )]
     fn depth(&self) -> Depth {
         #[cfg(feature = "stack")]
         if self.stack {

@@ -66,7 +66,7 @@ impl World<'_> {
                     self.struck(fault.id, fault.kind, Some(victim));
                     self.with(victim, |process, to| {
                         // At times in the very moment in which leadership comes.
-                        if fault.salt % 3 == 0 && inside_waits(process) {
+                        if fault.salt.is_multiple_of(3) && inside_waits(process) {
                             process.cancel_soon = true;
                             return Ok(());
                         }
