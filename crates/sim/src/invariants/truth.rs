@@ -108,7 +108,7 @@ impl Truth {
                 if again {
                     return Err("told the work to end twice".into());
                 }
-                let slept = process.slept_until > known.renewed || process.bad_clock;
+                let slept = known.slept_since(process.slept_until) || process.bad_clock;
                 match process.belief.and_then(|belief| belief.until) {
                     Some(until) if *reason == LossReason::Expired && !slept => {
                         let left = until.saturating_sub(at) + LATENESS;
@@ -126,7 +126,7 @@ impl Truth {
                 }
             }
             Notice::Lost(reason) => {
-                let slept = process.slept_until > known.renewed;
+                let slept = known.slept_since(process.slept_until);
                 let ran_out = *reason == LossReason::Expired && !slept;
                 let (told, warned) = (known.told, known.jeopardy || known.leaving);
                 known.end()?;
@@ -156,6 +156,12 @@ impl Truth {
 }
 
 impl Known {
+    /// Whether it slept since the last renewal. A process that was stopped between a renewal's
+    /// answer and the next thing it did shows the renewal only when it wakes.
+    fn slept_since(&self, until: Nanos) -> bool {
+        until > 0 && until.saturating_add(MILLI) > self.renewed
+    }
+
     fn end(&mut self) -> Result<(), String> {
         if std::mem::replace(&mut self.leads, false) {
             Ok(())

@@ -114,6 +114,9 @@ impl World<'_> {
         if fault.kind == FaultKind::Evict {
             let within = rng.between(SECOND, 30 * SECOND);
             self.terminate_pod(seat, uid);
+            if self.has_pod(seat, uid) && rng.chance(500) {
+                self.invent_end(seat, rng.next_u64());
+            }
             for id in here {
                 self.ask_to_end(id, within);
             }

@@ -8,11 +8,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
-use tenure::{Instant, LeadershipHandle, LossReason, Status};
+use tenure::{Instant, Leadership, LeadershipHandle, LossReason, Status};
 use tenure_core::Notice;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -40,6 +41,8 @@ pub(super) struct Inside {
     idle: AtomicU64,
     /// The next request stops before its first byte leaves.
     pub(super) stop_before_send: Mutex<Option<Nanos>>,
+    /// A leadership that outlives the runtime.
+    kept: Mutex<Option<Leadership>>,
     state: Mutex<State>,
 }
 
@@ -101,9 +104,14 @@ struct Term {
     announced: bool,
     told: bool,
     over: bool,
+    /// When it was over and not told so.
+    over_since: Option<Instant>,
     /// How it was given up, where it was.
     given_up: Option<Notice>,
 }
+
+/// By when, on its own clock, the work of a leadership that is over knows it.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 impl Inside {
     pub(super) fn new(id: ProcessId, clock: Arc<SimClock>, machine: MachineClock) -> Self {
@@ -117,6 +125,7 @@ impl Inside {
             cancel: Notify::new(),
             idle: AtomicU64::new(0),
             stop_before_send: Mutex::new(None),
+            kept: Mutex::new(None),
             state: Mutex::new(State {
                 machine,
                 out: Vec::new(),
@@ -191,6 +200,7 @@ impl Inside {
             announced: false,
             told: false,
             over: false,
+            over_since: None,
             given_up: None,
         });
     }
@@ -200,6 +210,21 @@ impl Inside {
         if let Some(term) = self.state().terms.last_mut() {
             term.given_up = Some(how);
         }
+    }
+
+    /// Keep a leadership where it outlives the runtime.
+    pub(super) fn keep(&self, leadership: Leadership) {
+        let before = self.lock_kept().replace(leadership);
+        debug_assert!(before.is_none(), "one leadership at a time");
+    }
+
+    /// The leadership that is kept, if one is.
+    pub(super) fn kept(&self) -> Option<Leadership> {
+        self.lock_kept().take()
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, Option<Leadership>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The leadership of now, if there is one.
@@ -239,6 +264,26 @@ impl Inside {
     pub(super) fn leads_still(&self) -> bool {
         let handle = self.state().terms.last().map(|term| term.handle.clone());
         handle.is_some_and(|handle| handle.is_leading())
+    }
+
+    /// Whatever is over has been told so: at once, but for a machine that slept, whose timers are
+    /// late.
+    pub(super) fn look_back(&self, reading: Instant) {
+        let mut state = self.state();
+        let untold = state.terms.iter_mut().rev().take(4).any(|term| {
+            if !term.over || term.handle.lost_reason().is_some() {
+                return false;
+            }
+            let since = *term.over_since.get_or_insert(reading);
+            reading.since(since) > TOLD_WITHIN
+        });
+        drop(state);
+        if untold {
+            self.tell(Happening::Broken {
+                process: Some(self.id),
+                what: "a leadership is over, and its work was not told (L10)".into(),
+            });
+        }
     }
 
     /// Look at everything that the process shows, at this reading of its clock, and tell what has

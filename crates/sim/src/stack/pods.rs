@@ -46,6 +46,8 @@ pub(super) struct Alive(Arc<Mutex<BTreeSet<u32>>>);
 struct Seen {
     own: Pid,
     alive: Alive,
+    /// It may not look at others: that there is one is all that it can tell.
+    hidden: bool,
 }
 
 impl Alive {
@@ -67,6 +69,7 @@ impl Alive {
                 pid_namespace: format!("pid:[{namespace}]"),
             },
             alive: self.clone(),
+            hidden: pid.is_multiple_of(3),
         })
     }
 
@@ -84,7 +87,11 @@ impl Processes for Seen {
         if process.boot != self.own.boot || process.pid_namespace != self.own.pid_namespace {
             Fate::CannotTell
         } else if self.alive.lock().contains(&process.pid) {
-            Fate::Alive
+            if self.hidden {
+                Fate::CannotTell
+            } else {
+                Fate::Alive
+            }
         } else {
             Fate::Gone
         }
@@ -173,6 +180,34 @@ impl World<'_> {
             if failed {
                 status["phase"] = "Failed".into();
             }
+        });
+    }
+
+    /// Somebody who has lost sight of the Pod says that its container has ended: without a time, or
+    /// with the reason that stands for not knowing. The phase stays: a Pod that has failed is gone as
+    /// soon as it is deleted, its process or not, and that is not covered.
+    pub(super) fn invent_end(&mut self, seat: usize, choice: u64) {
+        let Some(pod) = self.cluster.pods[seat].clone() else {
+            return;
+        };
+        let id = pod.container.clone();
+        self.report(seat, &pod, |status| {
+            let mut container = status["containerStatuses"][0].clone();
+            if !container.is_object() || container["state"]["terminated"].is_object() {
+                return;
+            }
+            container["state"] = if choice.is_multiple_of(2) {
+                json!({"terminated": {
+                    "containerID": id, "reason": "Error", "exitCode": 137,
+                    "startedAt": null, "finishedAt": null,
+                }})
+            } else {
+                json!({"terminated": {
+                    "containerID": id, "reason": "ContainerStatusUnknown", "exitCode": 137,
+                    "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z",
+                }})
+            };
+            status["containerStatuses"] = json!([container]);
         });
     }
 

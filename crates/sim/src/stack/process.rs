@@ -119,7 +119,9 @@ impl Process {
             .start_paused(true)
             .on_thread_park(move || {
                 if let Some(inside) = hook.get() {
-                    inside.look(inside.clock.reading(), true);
+                    let reading = inside.clock.reading();
+                    inside.look(reading, true);
+                    inside.look_back(reading);
                     inside.gate.parks();
                 }
             })
@@ -284,6 +286,7 @@ impl Process {
         if self.inside.leads_still() {
             return Err("a leadership leads on after the end of its runtime".into());
         }
+        drop(self.inside.kept());
         Ok(())
     }
 

@@ -291,6 +291,10 @@ impl World<'_> {
             if self.is_asleep(id) {
                 continue;
             }
+            if self.plan.lock.is_for_life() && rng.chance(500) {
+                let seat = self.seat_of(id);
+                self.invent_end(seat, rng.next_u64());
+            }
             if rng.chance(400) {
                 self.struck(fault.id, fault.kind, Some(id));
                 self.put_to_sleep(id, fault.ends(), SleepKind::Frozen);

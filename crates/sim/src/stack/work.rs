@@ -38,6 +38,7 @@ impl Program {
                 () = inside.cancel.notified() => {}
                 () = self.turn(style) => {}
             }
+            drop(self.inside.kept());
             self.inside.is_done_with();
             self.inside.set_idle(true);
             let longest = if self.rng.chance(150) { 20 } else { 2 };
@@ -99,8 +100,8 @@ impl Program {
         self.give_up(leadership).await;
     }
 
-    /// The leadership is dropped while the work still runs elsewhere; and what was lost is kept until
-    /// the next one is there.
+    /// The leadership is kept where it outlives the runtime, and dropped while the work still runs
+    /// elsewhere; and what was lost is kept until the next one is there.
     async fn careless(&mut self) {
         let Ok(leadership) = self.election.acquire().await else {
             return;
@@ -108,20 +109,21 @@ impl Program {
         let last = self.last.take();
         self.inside.leads(leadership.handle());
         drop(last);
+        let handle = leadership.handle();
+        self.inside.keep(leadership);
         let (inside, grace, rng) = (Arc::clone(&self.inside), self.grace, self.fork());
-        let work = tokio::spawn(work(inside, leadership.handle(), grace, rng, true));
-        let work = EndsWith(work);
+        let work = EndsWith(tokio::spawn(work(inside, handle.clone(), grace, rng, true)));
         let pause = Duration::from_nanos(self.rng.below(20_000_000_000));
         tokio::select! {
             biased;
-            _ = leadership.lost() => {}
+            _ = handle.lost() => {}
             () = self.sleep(pause) => {}
         }
-        if leadership.is_leading() {
+        if handle.is_leading() {
             self.inside.gives_up(Notice::Kept);
-            drop(leadership);
+            drop(self.inside.kept());
         } else {
-            self.last = Some(leadership);
+            self.last = self.inside.kept();
         }
         work.await;
     }
