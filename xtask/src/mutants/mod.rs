@@ -23,7 +23,7 @@ use self::{
     page::Page,
     sim::{Cargo, Ending},
     table::{Depth, Mutant, Table},
-    trial::{Bounds, Trial},
+    trial::{Bounds, FaultResult, Trial},
 };
 use crate::places::Places;
 use crate::report::{Report, Verdict};
@@ -104,15 +104,17 @@ fn run(places: &Places, args: &MutantsArgs) -> Result<Verdict> {
     let results = trial.run(&chosen, |mutant| {
         copy.with(mutant, || cargo.build(mutant.depth, &mutant.name))
     });
+    let needed = FaultResult::of(&faults, &results, &table.stays);
+    let mut failures: Vec<String> = results.iter().filter_map(trial::Result::failure).collect();
     if is_all {
         Page::read(&places.root)?
             .with_mutants(&results)
-            .with_faults(&faults, &results)
+            .with_faults(&needed)
             .write()?;
+        failures.extend(needed.iter().filter_map(FaultResult::failure));
     } else if !faults.is_empty() {
-        print!("\n{}", page::faults(&faults, &results));
+        print!("\n{}", page::faults(&needed));
     }
-    let failures: Vec<String> = results.iter().filter_map(trial::Result::failure).collect();
     if !failures.is_empty() {
         bail!(
             "{} of {}:\n{}",

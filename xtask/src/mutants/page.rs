@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::trial::{self, Verdict};
+use super::trial::{self, FaultResult, Verdict};
 
 const DOCUMENT: &str = "docs/mutants.md";
 
@@ -34,11 +34,11 @@ impl Page {
     }
 
     /// With what the faults are needed for. Where nobody asked, what is there stays.
-    pub(super) fn with_faults(self, faults: &[String], results: &[trial::Result<'_>]) -> Self {
+    pub(super) fn with_faults(self, faults: &[FaultResult<'_>]) -> Self {
         if faults.is_empty() {
             return self;
         }
-        self.with("faults", &self::faults(faults, results))
+        self.with("faults", &self::faults(faults))
     }
 
     pub(super) fn write(&self) -> Result<()> {
@@ -92,18 +92,13 @@ fn mutants(results: &[trial::Result<'_>]) -> String {
 }
 
 /// A row for each kind of fault.
-pub(super) fn faults(faults: &[String], results: &[trial::Result<'_>]) -> String {
+pub(super) fn faults(faults: &[FaultResult<'_>]) -> String {
     let mut table = "| fault | mutants that are not found without it |\n|---|---|\n".to_owned();
-    for fault in faults {
-        let lost: Vec<&str> = results
-            .iter()
-            .filter(|result| result.needs.contains(fault))
-            .map(|result| &*result.mutant.name)
-            .collect();
-        let lost = if lost.is_empty() {
-            "none".to_owned()
-        } else {
-            lost.join(", ")
+    for FaultResult { fault, lost, stays } in faults {
+        let lost = match (lost.is_empty(), stays) {
+            (false, _) => lost.join(", "),
+            (true, Some(why)) => format!("none; it stays: {why}"),
+            (true, None) => "none".to_owned(),
         };
         let _ = writeln!(table, "| {fault} | {lost} |");
     }

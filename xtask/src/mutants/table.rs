@@ -1,6 +1,6 @@
 //! The list of mutants: `mutants.toml`, and a patch for each entry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ const LOCKS: [&str; 3] = ["lease", "config-map", "leader-lock"];
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) mutants: Vec<Mutant>,
+    /// Why kinds of faults stay without which no mutant is lost.
+    pub(super) stays: BTreeMap<String, String>,
 }
 
 /// One seeded bug.
@@ -51,6 +53,8 @@ pub(super) enum Depth {
 #[serde(deny_unknown_fields)]
 struct List {
     mutant: Vec<Mutant>,
+    #[serde(default)]
+    stays: BTreeMap<String, String>,
 }
 
 impl Table {
@@ -112,8 +116,15 @@ impl Table {
             );
         }
         ensure!(!list.mutant.is_empty(), "{LIST}: there are no mutants");
+        for (fault, why) in &list.stays {
+            ensure!(
+                !why.is_empty() && !why.ends_with('.') && !why.contains('|'),
+                "{LIST}: why {fault} stays is said without a full stop at the end, and without |"
+            );
+        }
         Ok(Self {
             mutants: list.mutant,
+            stays: list.stays,
         })
     }
 
@@ -239,6 +250,12 @@ mod tests {
             let text = refused(&one.replace(from, to));
             assert!(text.contains(says), "{text}");
         }
+        let stays = |why: &str| format!("stays = {{ gone = \"{why}\" }}\n{one}");
+        assert_eq!(
+            Table::of(&stays("as 404 is")).unwrap().stays["gone"],
+            "as 404 is"
+        );
+        assert!(refused(&stays("as 404 is.")).contains("why gone stays"));
         assert!(refused("").contains("mutants.toml cannot be understood"));
         assert!(refused("mutant = []").contains("there are no mutants"));
     }

@@ -1,5 +1,6 @@
 //! The runner, with a tree of one file and a simulator of a few lines of shell.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use super::*;
 use super::{sim::Program, trial::Verdict as Found};
 use crate::process::{command, run as run_command};
 
+static NO_REASONS: BTreeMap<String, String> = BTreeMap::new();
 const FILE: &str = "crates/core/src/lib.rs";
 const SOURCE: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n";
 const PATCH: &str = "--- a/crates/core/src/lib.rs\n+++ b/crates/core/src/lib.rs\n\
@@ -132,11 +134,23 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
     };
     let faults = ["freeze".to_owned(), "crash".into()];
     let trial = Trial {
-        bounds: &Bounds { core: 9, stack: 9 },
+        bounds: &Bounds {
+            core: 900,
+            stack: 900,
+        },
         faults: &faults,
         jobs: 3,
     };
     let chosen: Vec<&Mutant> = mutants.iter().collect();
+    let short = Trial {
+        bounds: &Bounds {
+            core: 199,
+            stack: 900,
+        },
+        ..trial
+    };
+    let needy = |mutant: &Mutant| Ok(fake(dir.path(), &mutant.name, &script("needy")));
+    assert!(short.run(&chosen[4..5], needy)[0].needs.is_empty());
     let results = trial.run(&chosen, |mutant| {
         if mutant.name == "unbuilt" {
             bail!("does not compile: error: no");
@@ -181,9 +195,19 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
         "# Title\n<!-- mutants: by `cargo xtask mutants` -->\nold\n<!-- end of mutants -->\nwords\n\
          <!-- faults: by `cargo xtask mutants` -->\nold\n<!-- end of faults -->\nend\n",
     );
+    let stays = [("freeze".to_owned(), "it is ice".to_owned())].into();
+    let needed = FaultResult::of(&faults, &results, &stays);
+    assert!(needed.iter().all(|fault| fault.failure().is_none()));
+    let unexplained = FaultResult::of(&faults, &results, &NO_REASONS);
+    let failures: Vec<_> = unexplained
+        .iter()
+        .filter_map(FaultResult::failure)
+        .collect();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].contains("without the fault freeze, and"));
     let page = Page::read(dir.path()).unwrap();
     page.with_mutants(&results)
-        .with_faults(&faults, &results)
+        .with_faults(&needed)
         .write()
         .unwrap();
     let text = fs::read_to_string(dir.path().join("docs/mutants.md")).unwrap();
@@ -199,11 +223,11 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
         text.contains("| unfound | It is wrong. | L1 | core | lease | more than 9 | nothing |")
     );
     assert!(
-        text.contains("| freeze | none |\n| crash | needy |\n"),
+        text.contains("| freeze | none; it stays: it is ice |\n| crash | needy |\n"),
         "{text}"
     );
     assert!(!text.contains("old"), "{text}");
-    let again = Page::read(dir.path()).unwrap().with_faults(&[], &results);
+    let again = Page::read(dir.path()).unwrap().with_faults(&[]);
     again.write().unwrap();
     assert!(
         fs::read_to_string(dir.path().join("docs/mutants.md"))

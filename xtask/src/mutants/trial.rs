@@ -1,6 +1,7 @@
 //! One mutant after another: built by one, since cargo builds one thing at a time, and run by
 //! several.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -20,7 +21,7 @@ pub(super) struct Bounds {
 }
 
 /// What is to be found out.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Trial<'a> {
     pub(super) bounds: &'a Bounds,
     /// The kinds of faults that are left out in turn; none, where nobody asked for it.
@@ -37,6 +38,16 @@ pub(super) struct Result<'a> {
     pub(super) needs: Vec<String>,
 }
 
+/// What a kind of fault is good for.
+#[derive(Debug)]
+pub(super) struct FaultResult<'a> {
+    pub(super) fault: &'a str,
+    /// The mutants that are not found without it.
+    pub(super) lost: Vec<&'a str>,
+    /// Why it stays all the same, where none is.
+    pub(super) stays: Option<&'a str>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Found {
@@ -51,7 +62,7 @@ pub(super) enum Verdict {
 }
 
 /// Without a kind of fault, a mutant is looked for in so many times the seeds that it took with it,
-/// and in so many at least.
+/// and in so many at least. Where that would be more than a run has, nothing can be said.
 const FACTOR: u64 = 20;
 const LEAST: u64 = 200;
 
@@ -119,9 +130,10 @@ impl Trial<'_> {
         };
         let mut needs = Vec::new();
         if let Verdict::Found { seeds, .. } = verdict {
-            let bound = seeds.saturating_mul(FACTOR).max(LEAST);
-            for fault in self.faults {
-                match program.run(mutant.depth, &mutant.lock, bound, &[fault]) {
+            let enough = seeds.saturating_mul(FACTOR).max(LEAST);
+            let faults = if enough <= bound { self.faults } else { &[] };
+            for fault in faults {
+                match program.run(mutant.depth, &mutant.lock, enough, &[fault]) {
                     Ok(Ending::AllHeld { .. }) => needs.push(fault.clone()),
                     Ok(Ending::Violated { .. }) => {}
                     Err(error) => return Result::impossible(mutant, &error),
@@ -133,6 +145,37 @@ impl Trial<'_> {
             verdict,
             needs,
         }
+    }
+}
+
+impl<'a> FaultResult<'a> {
+    /// What each of the faults is good for, by what came of all mutants.
+    pub(super) fn of(
+        faults: &'a [String],
+        results: &[Result<'a>],
+        stays: &'a BTreeMap<String, String>,
+    ) -> Vec<Self> {
+        let one = |fault: &'a String| Self {
+            fault,
+            lost: results
+                .iter()
+                .filter(|result| result.needs.contains(fault))
+                .map(|result| &*result.mutant.name)
+                .collect(),
+            stays: stays.get(fault).map(String::as_str),
+        };
+        faults.iter().map(one).collect()
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(super) fn failure(&self) -> Option<String> {
+        let unexplained = self.lost.is_empty() && self.stays.is_none();
+        unexplained.then(|| {
+            format!(
+                "no mutant is lost without the fault {}, and mutants.toml does not say why it stays",
+                self.fault
+            )
+        })
     }
 }
 
