@@ -21,7 +21,7 @@ use clap::Args;
 use self::{
     copy::WorkingCopy,
     page::Page,
-    sim::{Cargo, Ending},
+    sim::{Ask, Cargo, Ending},
     table::{Depth, Mutant, Table},
     trial::{Bounds, FaultResult, Trial},
 };
@@ -47,6 +47,14 @@ pub(crate) struct MutantsArgs {
     /// Also find out for every kind of fault which mutants are not found without it
     #[arg(long)]
     faults_needed: bool,
+    /// Do without these checkers: which mutants does nobody else find?
+    #[arg(
+        long,
+        value_name = "CHECKERS",
+        value_delimiter = ',',
+        conflicts_with = "faults_needed"
+    )]
+    blind: Vec<String>,
     /// Only so many mutants, chosen by the number that `--of` gives
     #[arg(long, value_name = "K", requires = "of", conflicts_with = "names")]
     sample: Option<usize>,
@@ -90,7 +98,9 @@ fn run(places: &Places, args: &MutantsArgs) -> Result<Verdict> {
     let copy = WorkingCopy::make(&places.root, &place)?;
     let cargo = Cargo::new(&copy, &place);
 
-    control(&cargo, &chosen, &bounds)?;
+    if args.blind.is_empty() {
+        control(&cargo, &chosen, &bounds)?;
+    }
     let faults = if args.faults_needed {
         cargo.faults()?
     } else {
@@ -99,11 +109,15 @@ fn run(places: &Places, args: &MutantsArgs) -> Result<Verdict> {
     let trial = Trial {
         bounds: &bounds,
         faults: &faults,
+        blind: &args.blind,
         jobs: args.jobs.into(),
     };
     let results = trial.run(&chosen, |mutant| {
         copy.with(mutant, || cargo.build(mutant.depth, &mutant.name))
     });
+    if !args.blind.is_empty() {
+        return Ok(Verdict::PassedWith(escaped(&results)));
+    }
     let needed = FaultResult::of(&faults, &results, &table.stays);
     let mut failures: Vec<String> = results.iter().filter_map(trial::Result::failure).collect();
     if is_all {
@@ -126,6 +140,23 @@ fn run(places: &Places, args: &MutantsArgs) -> Result<Verdict> {
     Ok(Verdict::PassedWith(format!("all {} found", chosen.len())))
 }
 
+/// Which mutants nobody else finds where some checkers see nothing.
+fn escaped(results: &[trial::Result<'_>]) -> String {
+    let not_found =
+        |result: &&trial::Result<'_>| matches!(result.verdict, trial::Verdict::NotFound { .. });
+    let names: Vec<&str> = results
+        .iter()
+        .filter(not_found)
+        .map(|result| &*result.mutant.name)
+        .collect();
+    format!(
+        "{} of {} escape: {}",
+        names.len(),
+        results.len(),
+        names.join(", ")
+    )
+}
+
 /// Without any mutant nothing may be found, or what is found with one means nothing.
 fn control(cargo: &Cargo<'_>, chosen: &[&Mutant], bounds: &Bounds) -> Result<()> {
     for depth in [Depth::Core, Depth::Stack] {
@@ -143,7 +174,14 @@ fn control(cargo: &Cargo<'_>, chosen: &[&Mutant], bounds: &Bounds) -> Result<()>
             .context("without any mutant, the simulator does not build")?;
         for lock in locks {
             let bound = bounds.of(depth);
-            match program.run(depth, lock, bound, &[])? {
+            let ask = Ask {
+                depth,
+                lock,
+                seeds: bound,
+                without: None,
+                blind: &[],
+            };
+            match program.run(&ask)? {
                 Ending::AllHeld { .. } => {
                     println!(
                         "{:42} nothing found, as it should be: {depth}, {lock}, {bound} seeds",

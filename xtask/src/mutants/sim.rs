@@ -33,6 +33,18 @@ pub(super) struct Program {
     longest: Duration,
 }
 
+/// What is to be played.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) depth: Depth,
+    pub(super) lock: &'a str,
+    pub(super) seeds: u64,
+    /// The kind of fault that is left out, if one is.
+    pub(super) without: Option<&'a str>,
+    /// The checkers that see nothing.
+    pub(super) blind: &'a [String],
+}
+
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -126,28 +138,26 @@ impl Program {
         }
     }
 
-    /// Plays so many seeds from the first one on, without these kinds of faults.
-    pub(super) fn run(
-        &self,
-        depth: Depth,
-        lock: &str,
-        seeds: u64,
-        without: &[&str],
-    ) -> Result<Ending> {
+    /// Plays so many seeds from the first one on.
+    pub(super) fn run(&self, ask: &Ask<'_>) -> Result<Ending> {
+        let depth = ask.depth;
         let depth_option = format!("--{depth}");
-        let seeds = seeds.to_string();
-        let without = without.join(",");
+        let seeds = ask.seeds.to_string();
+        let blind = ask.blind.join(",");
         let mut arguments = vec![
             &*depth_option,
             "--lock",
-            lock,
+            ask.lock,
             "--seeds",
             &seeds,
             "--from",
             "0",
         ];
-        if !without.is_empty() {
-            arguments.extend(["--without", &without]);
+        if let Some(without) = ask.without {
+            arguments.extend(["--without", without]);
+        }
+        if !blind.is_empty() {
+            arguments.extend(["--blind", &blind]);
         }
         arguments.extend(["--json", "--no-minimise"]);
         let mut sim = command(&self.path, &arguments, Path::new("."));

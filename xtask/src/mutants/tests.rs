@@ -129,6 +129,7 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
     let script = |name: &str| match name {
         "unfound" => HELD.to_owned(),
         "odd" => "exit 2".to_owned(),
+        "seen" => format!("case \"$*\" in *'--blind history '*) {HELD};; *) {FOUND};; esac"),
         "needy" => format!("case \"$*\" in *'--without crash '*) {HELD};; *) {FOUND};; esac"),
         _ => FOUND.to_owned(),
     };
@@ -139,6 +140,7 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
             stack: 900,
         },
         faults: &faults,
+        blind: &[],
         jobs: 3,
     };
     let chosen: Vec<&Mutant> = mutants.iter().collect();
@@ -157,6 +159,15 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
         }
         Ok(fake(dir.path(), &mutant.name, &script(&mutant.name)))
     });
+    let blind = ["history".to_owned()];
+    let unseeing = Trial {
+        blind: &blind,
+        faults: &[],
+        ..trial
+    };
+    let seen = |mutant: &Mutant| Ok(fake(dir.path(), &mutant.name, &script("seen")));
+    let said = escaped(&unseeing.run(&chosen[..1], seen));
+    assert_eq!(said, "1 of 1 escape: found");
     let names: Vec<&str> = results.iter().map(|result| &*result.mutant.name).collect();
     assert_eq!(
         names,

@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::Result as Anyhow;
 
 use super::{
-    sim::{Ending, Program},
+    sim::{Ask, Ending, Program},
     table::{Depth, Mutant},
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Trial<'a> {
     pub(super) bounds: &'a Bounds,
     /// The kinds of faults that are left out in turn; none, where nobody asked for it.
     pub(super) faults: &'a [String],
+    /// The checkers that see nothing.
+    pub(super) blind: &'a [String],
     pub(super) jobs: usize,
 }
 
@@ -121,7 +123,14 @@ impl Trial<'_> {
 
     fn try_one<'a>(&self, mutant: &'a Mutant, program: &Program) -> Result<'a> {
         let bound = self.bounds.of(mutant.depth);
-        let verdict = match program.run(mutant.depth, &mutant.lock, bound, &[]) {
+        let ask = Ask {
+            depth: mutant.depth,
+            lock: &mutant.lock,
+            seeds: bound,
+            without: None,
+            blind: self.blind,
+        };
+        let verdict = match program.run(&ask) {
             Ok(Ending::AllHeld { seeds }) => Verdict::NotFound { seeds },
             Ok(Ending::Violated {
                 seeds, invariant, ..
@@ -133,7 +142,12 @@ impl Trial<'_> {
             let enough = seeds.saturating_mul(FACTOR).max(LEAST);
             let faults = if enough <= bound { self.faults } else { &[] };
             for fault in faults {
-                match program.run(mutant.depth, &mutant.lock, enough, &[fault]) {
+                let without = Ask {
+                    seeds: enough,
+                    without: Some(fault),
+                    ..ask
+                };
+                match program.run(&without) {
                     Ok(Ending::AllHeld { .. }) => needs.push(fault.clone()),
                     Ok(Ending::Violated { .. }) => {}
                     Err(error) => return Result::impossible(mutant, &error),
