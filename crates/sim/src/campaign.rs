@@ -31,6 +31,8 @@ pub struct Campaign {
     pub seeds: u64,
     /// On how many threads.
     pub jobs: usize,
+    /// Whether the seeds after one that failed are played, too.
+    pub keep_going: bool,
 }
 
 /// What came of it.
@@ -40,6 +42,8 @@ pub struct Summary {
     pub seeds: u64,
     /// The lowest seed that failed, with its lock and what did not hold.
     pub failed: Option<(u64, LockKind, Violation)>,
+    /// All that failed, in their order: more than one only where the rest was played, too.
+    pub failures: Vec<u64>,
     struck: BTreeMap<FaultKind, u64>,
     excused: BTreeMap<FaultKind, u64>,
     changes: Vec<u64>,
@@ -62,7 +66,7 @@ impl Campaign {
                             break;
                         }
                         let one = self.one(seed);
-                        if one.failed.is_some() {
+                        if one.failed.is_some() && !self.keep_going {
                             lowest.fetch_min(seed, Ordering::Relaxed);
                         }
                         let mut sum = summary.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +76,9 @@ impl Campaign {
             }
         });
         let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((seed, ..)) = &summary.failed {
+        summary.failures.sort_unstable();
+        if let (Some((seed, ..)), false) = (&summary.failed, self.keep_going) {
+            summary.failures.truncate(1);
             // Equal calls give equal counts, whatever the threads had begun besides.
             summary.seeds = seed - self.first + 1;
         }
@@ -83,8 +89,10 @@ impl Campaign {
         let plan = Plan::draw(seed, &self.draw);
         let lock = plan.lock;
         let report = run(&plan, self.depth, &self.blind, |_, _| {});
+        let failures = report.violation.iter().map(|_| seed).collect();
         Summary {
             seeds: 1,
+            failures,
             failed: report.violation.map(|violation| (seed, lock, violation)),
             struck: report.struck,
             excused: report.excused,
@@ -107,6 +115,7 @@ impl Summary {
         }
         self.changes.append(&mut one.changes);
         self.led.append(&mut one.led);
+        self.failures.append(&mut one.failures);
         let lower = match (&self.failed, &one.failed) {
             (Some((known, ..)), Some((new, ..))) => new < known,
             (None, Some(_)) => true,

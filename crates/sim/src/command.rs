@@ -78,6 +78,9 @@ struct Arguments {
     /// Do not look for the smallest run that still shows what failed
     #[arg(long)]
     no_minimise: bool,
+    /// Play the seeds after one that failed, too, and name all that do
+    #[arg(long)]
+    keep_going: bool,
     /// Print the names of all kinds of faults
     #[arg(long)]
     list_faults: bool,
@@ -241,6 +244,7 @@ impl Arguments {
             first: self.from,
             seeds: self.seeds,
             jobs: self.jobs.unwrap_or(cores),
+            keep_going: self.keep_going,
         };
         let summary = campaign.play();
         print!("{}", summary.to_words());
@@ -249,7 +253,11 @@ impl Arguments {
     }
 
     fn tell(&self, summary: &Summary) {
-        if let (Some((seed, lock, violation)), true) = (&summary.failed, self.json) {
+        if self.keep_going {
+            let (many, seeds) = (summary.failures.len(), summary.seeds);
+            let named: Vec<String> = summary.failures.iter().map(u64::to_string).collect();
+            println!("{many} of {seeds} seeds failed: {}", named.join(" "));
+        } else if let (Some((seed, lock, violation)), true) = (&summary.failed, self.json) {
             println!(
                 "seed {seed}, {}: {} {}",
                 lock.name(),

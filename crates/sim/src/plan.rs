@@ -273,6 +273,19 @@ impl LockKind {
     }
 }
 
+impl Seat {
+    /// How long a Lease candidate that sits here waits for an answer. client-go knows no limit but
+    /// its renew deadline.
+    #[must_use]
+    pub fn call_limit(&self) -> Duration {
+        if self.foreign {
+            Duration::from_secs(10)
+        } else {
+            self.timing.lease().call_limit()
+        }
+    }
+}
+
 impl SeatTiming {
     /// The checked timings.
     ///

@@ -202,10 +202,10 @@ impl Limits {
                 grace: timing.grace,
             };
         }
-        let timing = plan.seats[seat].timing.lease();
+        let seat = &plan.seats[seat];
         Self {
-            call: timing.call_limit(),
-            grace: timing.grace(),
+            call: seat.call_limit(),
+            grace: seat.timing.lease().grace(),
         }
     }
 }

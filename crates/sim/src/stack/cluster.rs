@@ -153,7 +153,7 @@ impl World<'_> {
         Candidacy {
             builder,
             context,
-            limit: timing.call_limit(),
+            limit: settings.call_limit(),
             grace: timing.grace(),
             known: None,
         }

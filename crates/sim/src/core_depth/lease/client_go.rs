@@ -2,9 +2,10 @@
 //! as one that a fleet may have to live with.
 //!
 //! The rules, as far as they matter here: it tries every retry period; a record is waited out from
-//! when it was last seen to change, for the local lease duration, unless it has no holder; a
-//! leader goes on until no try has succeeded for the renew deadline, whatever the tries showed;
-//! the release is written over the record that was read last.
+//! when it was last seen to change, for the local lease duration, unless it has no holder; the
+//! retry period after a renewal was answered its leader tries again, and it goes on until no try
+//! has succeeded for the renew deadline after that, whatever the tries showed; a call has no other
+//! limit; the release is written over the record that was read last.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -180,13 +181,16 @@ impl ClientGo {
     fn succeeded(&mut self, observed: Observed) {
         let token = observed.version.resource_version.clone();
         self.observe(observed);
-        let until = self.now.mono.after(RENEW_DEADLINE);
+        let now = self.now.mono;
         if let Some(term) = &mut self.leads {
-            term.until = until;
+            self.try_at = now.after(RETRY_PERIOD);
+            term.until = self.try_at.after(RENEW_DEADLINE);
         } else {
+            // The loop that renews begins with a try.
+            self.try_at = now;
             self.leads = Some(Term {
                 token: token.clone(),
-                until,
+                until: now.after(RENEW_DEADLINE),
                 leaving: false,
             });
             let term = 0;
