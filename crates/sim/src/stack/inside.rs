@@ -104,13 +104,13 @@ struct Term {
     announced: bool,
     told: bool,
     over: bool,
-    /// When it was over and not told so.
-    over_since: Option<Instant>,
+    /// When it was over and not told so, by a clock that stands still while the machine sleeps.
+    over_since: Option<tokio::time::Instant>,
     /// How it was given up, where it was.
     given_up: Option<Notice>,
 }
 
-/// By when, on its own clock, the work of a leadership that is over knows it.
+/// By when, in time that it is awake, the work of a leadership that is over knows it.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 impl Inside {
@@ -269,13 +269,14 @@ impl Inside {
     /// Whatever is over has been told so: at once, but for a machine that slept, whose timers are
     /// late.
     pub(super) fn look_back(&self, reading: Instant) {
+        let moment = self.clock.moment(reading);
         let mut state = self.state();
         let untold = state.terms.iter_mut().rev().take(4).any(|term| {
             if !term.over || term.handle.lost_reason().is_some() {
                 return false;
             }
-            let since = *term.over_since.get_or_insert(reading);
-            reading.since(since) > TOLD_WITHIN
+            let since = *term.over_since.get_or_insert(moment);
+            moment.duration_since(since) > TOLD_WITHIN
         });
         drop(state);
         if untold {
