@@ -11,6 +11,8 @@ use tenure_core::{
 pub(crate) const ME: &str = "me";
 /// Where the bench's clock starts.
 pub(crate) const START: u64 = 1000;
+/// More than any test hands in: a test whose loop would never end fails instead.
+const MOST_EVENTS: u32 = 100_000;
 
 pub(crate) struct Bench {
     pub(crate) elector: LeaseElector,
@@ -18,6 +20,7 @@ pub(crate) struct Bench {
     pub(crate) now: u64,
     pub(crate) calls: Vec<(CallId, Request)>,
     pub(crate) notices: Vec<Notice>,
+    events: u32,
     /// The write by which it leads, where it began as a leader.
     acquired: Option<LeaseWrite>,
 }
@@ -40,6 +43,7 @@ impl Bench {
             now: 0,
             calls: Vec::new(),
             notices: Vec::new(),
+            events: 0,
             acquired: None,
         }
     }
@@ -56,6 +60,8 @@ impl Bench {
     }
 
     fn give_at(&mut self, mono: Instant, event: Event<Observed, Observed>) {
+        self.events += 1;
+        assert!(self.events < MOST_EVENTS, "no end at {} ms", self.now);
         let wall = MicroTime::from_micros(i64::try_from(self.now).expect("small") * 1000);
         self.elector.handle(Now { mono, wall }, event);
         while let Some(action) = self.elector.poll() {

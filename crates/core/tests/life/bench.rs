@@ -12,12 +12,15 @@ use tenure_core::{
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// More than any test hands in: a test whose loop would never end fails instead.
+const MOST_EVENTS: u32 = 100_000;
 
 pub(crate) struct Bench {
     pub(crate) elector: LifeElector,
     now: Instant,
     calls: VecDeque<(CallId, Request)>,
     pub(crate) notices: Vec<Notice>,
+    events: u32,
 }
 
 impl Bench {
@@ -27,6 +30,7 @@ impl Bench {
             now: Instant::from_nanos(1_000_000_000),
             calls: VecDeque::new(),
             notices: Vec::new(),
+            events: 0,
         }
     }
 
@@ -50,6 +54,8 @@ impl Bench {
     }
 
     pub(crate) fn feed(&mut self, event: Event<Answer, LockObject>) {
+        self.events += 1;
+        assert!(self.events < MOST_EVENTS, "no end at {:?}", self.now);
         let now = Now {
             mono: self.now,
             wall: MicroTime::default(),
