@@ -80,6 +80,13 @@ pub enum Happening {
         /// Which.
         process: ProcessId,
     },
+    /// A process stands for election from now on, or no more.
+    Stands {
+        /// Which.
+        process: ProcessId,
+        /// Whether it does now.
+        stands: bool,
+    },
     /// The watch of a process opened, or has ended.
     Watching {
         /// Whose.

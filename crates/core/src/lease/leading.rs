@@ -34,6 +34,8 @@ pub(super) struct Term {
     valid_until: Instant,
     last_sent: Instant,
     renew_at: Instant,
+    /// Who may not write any more looks then (L9).
+    look_at: Instant,
     /// Whether the Lease has to be read before the next write.
     pub(super) check: bool,
     failing: Option<Arc<str>>,
@@ -70,6 +72,7 @@ impl Term {
             valid_until: sent.at.after(timing.renew_deadline()),
             last_sent: sent.at,
             renew_at: sent.at.after(timing.retry_period()),
+            look_at: sent.at,
             check: false,
             failing: None,
             told: None,
@@ -102,7 +105,18 @@ impl Term {
     }
 
     fn may_write(&self, now: Instant) -> bool {
-        self.told.is_none_or(|told| now < told.renew_until)
+        self.told.is_none_or(|told| now < told.renew_until) && self.unsettled.len() < MOST_UNSETTLED
+    }
+
+    /// When the next call is due.
+    fn due(&self, now: Instant) -> Instant {
+        if self.check {
+            now
+        } else if self.may_write(now) {
+            self.renew_at
+        } else {
+            self.look_at
+        }
     }
 }
 
@@ -207,13 +221,13 @@ impl LeaseElector {
         let Phase::Leading(term) = &self.phase else {
             return;
         };
-        if !term.may_write(now) || now < self.pause.until() {
+        if now < term.due(now).max(self.pause.until()) {
             return;
         }
-        if term.check || term.unsettled.len() >= MOST_UNSETTLED {
-            self.send_read();
-        } else if now >= term.renew_at {
+        if term.may_write(now) && !term.check {
             self.renew();
+        } else {
+            self.look();
         }
     }
 
@@ -223,15 +237,10 @@ impl LeaseElector {
             Some(told) if !told.overdue => told.by.min(term.valid_until),
             Some(_) => term.valid_until,
         };
-        if self.call.is_some() || !term.may_write(self.now.mono) {
+        if self.call.is_some() {
             return stop;
         }
-        let next = if term.check {
-            self.now.mono
-        } else {
-            term.renew_at
-        };
-        stop.min(next.max(self.pause.until()))
+        stop.min(term.due(self.now.mono).max(self.pause.until()))
     }
 
     pub(super) fn leading_answered(&mut self, call: &Call, outcome: Outcome<Observed>) {
@@ -254,6 +263,14 @@ impl LeaseElector {
             }
             Verdict::Edited => self.restore(observed),
         }
+    }
+
+    fn look(&mut self) {
+        let again = self.now.mono.after(self.config.timing.retry_period());
+        if let Phase::Leading(term) = &mut self.phase {
+            term.look_at = again;
+        }
+        self.send_read();
     }
 
     fn renew(&mut self) {

@@ -59,8 +59,14 @@ impl LifeElector {
                 && lock.owner().is_ok()
                 && self
                     .own_write(lock)
-                    .is_some_and(|number| self.kept != Some(number))
+                    .is_some_and(|number| !self.is_kept(number))
         })
+    }
+
+    /// Whether a lock by this write stays where it is: its work may go on, and may have begun in an
+    /// earlier term.
+    fn is_kept(&self, number: u64) -> bool {
+        self.kept.is_some_and(|kept| number <= kept)
     }
 
     fn begin_round(&mut self) {
@@ -204,7 +210,7 @@ impl LifeElector {
         } else if self.standing {
             // F3: this process knows that its own earlier term is over.
             self.replace(lock.version);
-        } else if self.kept == Some(number) {
+        } else if self.is_kept(number) {
             self.rest();
         } else {
             self.delete_own(number, lock.version);

@@ -1,11 +1,11 @@
 //! What the simulation found, each with the seed that showed it.
 
 use tenure_core::{
-    Elector as _, Notice, Outcome, Status,
+    Command, Elector as _, LossReason, Notice, Outcome, Status,
     lease::{LeaseWrite, Observed, Request},
 };
 
-use crate::bench::{Bench, foreign, released, stored, unknown};
+use crate::bench::{Bench, absent, foreign, released, stored, unknown};
 
 /// Seed 1434 at core depth: a proxy that answered 409 to everything let a leader run out of time
 /// without a word.
@@ -119,4 +119,27 @@ fn l9_an_acquiring_write_whose_answer_is_not_ones_own_record_grants_nothing() {
         }
         assert!(bench.now >= seen_at + 15_000, "{} ms", bench.now);
     }
+}
+
+/// Seed 541569 at core depth: a leader whose work did not end never heard that its Lease was gone.
+#[test]
+fn l9_who_may_not_renew_any_more_looks_whether_it_still_has_the_lease() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::StepDown);
+    // It renews for as long as its work was promised.
+    bench.until(2_000);
+    let (id, _, write) = bench.write();
+    let newest = stored(&write, "u", 7);
+    bench.answer(id, Outcome::Done(newest.clone()));
+    for at in [3_000, 5_000, 7_000] {
+        bench.until(at - 1);
+        assert!(bench.calls.is_empty(), "before {at} ms");
+        bench.until(at);
+        bench.read_is(Outcome::Done(newest.clone()));
+    }
+    assert!(bench.leads());
+    bench.until(9_000);
+    bench.read_is(absent());
+    assert!(!bench.leads());
+    assert!(bench.told(|n| *n == Notice::Lost(LossReason::Deleted)));
 }

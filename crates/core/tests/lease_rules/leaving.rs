@@ -1,6 +1,8 @@
 //! How a Lease is left: L10, L11.
 
-use tenure_core::{Command, Elector as _, LossReason, Notice, Outcome, Version, lease::Request};
+use tenure_core::{
+    Command, Elector as _, LossReason, Notice, Outcome, Status, Version, lease::Request,
+};
 
 use crate::bench::{Bench, absent, held, stored, unknown};
 
@@ -255,4 +257,30 @@ fn l5_a_release_keeps_what_others_put_there() {
     let (_, base, write) = bench.write();
     assert_eq!(base, Some(edited.version));
     assert_eq!(write.spec.foreign, edited.spec.foreign);
+}
+
+#[test]
+fn why_a_term_ended_is_shown_until_one_stands_again() {
+    let released = |bench: &mut Bench| {
+        bench.command(Command::WorkEnded { release: true });
+        let (id, _, write) = bench.write();
+        bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
+    };
+    let kept = |bench: &mut Bench| bench.command(Command::WorkEnded { release: false });
+    let stolen = |bench: &mut Bench| bench.watch(held("thief", 15, 9));
+    let expired = |bench: &mut Bench| bench.until(10_000);
+    let ends: [(&dyn Fn(&mut Bench), LossReason); 4] = [
+        (&released, LossReason::SteppedDown),
+        (&kept, LossReason::Abandoned),
+        (&stolen, LossReason::TakenBy("thief".into())),
+        (&expired, LossReason::Expired),
+    ];
+    for (end, reason) in ends {
+        let mut bench = Bench::leading(6);
+        end(&mut bench);
+        assert_eq!(bench.elector.status(), Status::Lost { reason });
+        bench.command(Command::Stand);
+        let status = bench.elector.status();
+        assert!(matches!(status, Status::Standby { .. }), "{status:?}");
+    }
 }

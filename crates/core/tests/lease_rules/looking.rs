@@ -136,6 +136,16 @@ fn l2_the_longest_duration_of_a_stranger_is_known_after_its_wait_and_for_some_hu
     assert!(bench.calls.is_empty());
     bench.until(150_000);
     assert_eq!(bench.calls.len(), 1);
+    // A wait that ends at this very moment is over.
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(foreign("slow", 100, 5)));
+    bench.now = 50_000;
+    others(&mut bench, 6, 300);
+    bench.now = 100_000;
+    others(&mut bench, 306, 2);
+    bench.watch(foreign("slow", 10, 1000));
+    bench.until(115_000);
+    assert_eq!(bench.calls.len(), 1);
 }
 
 #[test]

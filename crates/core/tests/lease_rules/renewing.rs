@@ -65,8 +65,14 @@ fn l10_no_renewal_is_sent_from_the_end_of_the_grace_on() {
     bench.now = 1000;
     bench.command(Command::StepDown);
     renew(&mut bench, 7);
-    bench.until(20_000);
-    assert!(bench.calls.is_empty(), "the next was due at 4000 ms");
+    while bench.leads() {
+        bench.until(bench.due());
+        if let Some((id, request)) = bench.calls.pop() {
+            // The next renewal was due at 4000 ms.
+            assert_eq!(request, Request::Read, "at {} ms", bench.now);
+            bench.answer(id, unknown());
+        }
+    }
     assert_eq!(lost(&bench), Some(&LossReason::Expired));
 }
 
@@ -106,6 +112,25 @@ fn l6_an_open_renewal_is_adopted_after_a_later_one_was_refused() {
     assert!(bench.leads());
     bench.now = 12_000;
     assert!(!bench.leads(), "L1: from before its own send");
+}
+
+#[test]
+fn l6_what_settles_a_renewal_leaves_the_later_ones_open() {
+    let mut bench = renewing();
+    let (id, _, first) = bench.write();
+    bench.answer(id, unknown());
+    bench.read_is(Outcome::Done(bench.present(6)));
+    let (id, _, second) = bench.write();
+    bench.answer(id, unknown());
+    bench.until_a_call();
+    bench.read_is(Outcome::Done(stored(&first, "u", 7)));
+    bench.watch(stored(&second, "u", 8));
+    bench.until_a_call();
+    bench.read_is(Outcome::Done(stored(&second, "u", 8)));
+    assert_eq!(lost(&bench), None);
+    assert_eq!(count(&bench, |n| matches!(n, Notice::Renewed { .. })), 2);
+    bench.watch(stored(&second, "u", 9));
+    assert!(bench.calls.is_empty(), "what is settled asks for nothing");
 }
 
 #[test]

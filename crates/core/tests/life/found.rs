@@ -1,7 +1,7 @@
 //! Flaws that the simulation has found, each as the shortest story that shows it.
 
 use tenure_core::{
-    Command, Elector, Notice, Uid,
+    Command, Elector, Nonce, Notice, Uid,
     life::{LifeWrite, LockObject, OwnerRef},
 };
 
@@ -51,4 +51,31 @@ fn f10_what_was_no_lock_for_a_while_is_deleted_if_it_is_one_again() {
     bench.expect_read();
     bench.lock(lock("L@12", &write));
     bench.expect_delete("L@12");
+}
+
+/// Seed 2140 at stack depth: a copy of the lock of the term before the last one was put back by
+/// hand, and its process deleted it while its work might still run.
+#[test]
+fn f4_the_lock_of_an_earlier_term_that_is_put_back_stays_where_the_later_one_was_kept() {
+    let mut bench = Bench::leading();
+    bench.command(Command::WorkEnded { release: false });
+    bench.command(Command::Stand);
+    bench.expect_read();
+    let mut first = other_write("a", "A");
+    first.record.nonce = Nonce::new("n-1");
+    bench.lock(lock("L@10", &first));
+    let again = bench.expect_replace("L@10");
+    bench.lock(lock("L@11", &again));
+    bench.command(Command::WorkEnded { release: false });
+    // Its work may still run: the lock protects it, whichever of its terms it tells of.
+    bench.watch_gone("L@12");
+    bench.watch(lock("M@13", &first));
+    for _ in 0..3 {
+        if !bench.is_idle() {
+            bench.expect_read();
+            bench.lock(lock("M@13", &first));
+        }
+        bench.expect_rest();
+        bench.wait(3600 * SECOND);
+    }
 }

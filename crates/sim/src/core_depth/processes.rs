@@ -95,10 +95,13 @@ impl<M: Model> World<'_, M> {
         let Some(process) = self.processes[id.0 as usize].as_mut() else {
             return;
         };
-        match &event {
-            Event::Command(Command::Stand) => process.withdrawn = false,
-            Event::Command(Command::Withdraw) => process.withdrawn = true,
-            _ => {}
+        let stands = match &event {
+            Event::Command(Command::Stand) => Some(true),
+            Event::Command(Command::Withdraw) => Some(false),
+            _ => None,
+        };
+        if let Some(stands) = stands {
+            process.withdrawn = !stands;
         }
         let clock = &self.seats[process.seat].clock;
         let reading = Now {
@@ -115,6 +118,10 @@ impl<M: Model> World<'_, M> {
                 version,
                 how,
             });
+        }
+        if let Some(stands) = stands {
+            let process = id;
+            self.tell(Happening::Stands { process, stands });
         }
         self.show_belief(id);
         while let Some(action) = self.process_mut(id).and_then(|p| p.elector.poll()) {

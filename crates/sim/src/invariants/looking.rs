@@ -20,6 +20,7 @@ struct Candidate {
     /// It stands by, without a watch, since then.
     since: Option<Nanos>,
     stands_by: bool,
+    withdrawn: bool,
     watches: bool,
     asked: Nanos,
 }
@@ -34,6 +35,9 @@ impl Invariant for Looking {
             Happening::Status { process, status } => {
                 let stands_by = matches!(status, Status::Standby { .. });
                 self.change(at, *process, |candidate| candidate.stands_by = stands_by);
+            }
+            Happening::Stands { process, stands } => {
+                self.change(at, *process, |candidate| candidate.withdrawn = !stands);
             }
             Happening::Watching { process, open } => {
                 self.change(at, *process, |candidate| candidate.watches = *open);
@@ -82,7 +86,7 @@ impl Looking {
     fn change(&mut self, at: Nanos, process: ProcessId, change: impl FnOnce(&mut Candidate)) {
         let candidate = self.candidate(process);
         change(candidate);
-        let blind = candidate.stands_by && !candidate.watches;
+        let blind = candidate.stands_by && !candidate.withdrawn && !candidate.watches;
         candidate.since = blind.then(|| candidate.since.unwrap_or(at));
     }
 

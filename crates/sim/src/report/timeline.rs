@@ -319,6 +319,7 @@ impl Teller<'_> {
             Happening::Struck { .. }
             | Happening::Status { .. }
             | Happening::Sees { .. }
+            | Happening::Stands { .. }
             | Happening::Watching { .. }
             | Happening::Shown { .. } => {}
         }

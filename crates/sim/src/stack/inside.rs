@@ -252,6 +252,10 @@ impl Inside {
             0
         };
         self.idle.store(since, Ordering::Relaxed);
+        self.tell(Happening::Stands {
+            process: self.id,
+            stands: !idle,
+        });
     }
 
     /// Whether nobody waits for leadership, and that not just since this moment.
