@@ -12,8 +12,9 @@ use super::{Invariant, named};
 
 /// The windows that are looked at, and how many requests of one process may fall into each. The
 /// shortest retry period of the fleets is a second: at most four restores of an edited record in
-/// it, a read before each, and what a clash of many brings.
-const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 24), (10 * SECOND, 80)];
+/// it, a read before each, and what a clash of many brings: for life, processes whose Pods are gone
+/// create locks that others remove, and each change wakes everybody.
+const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 32), (10 * SECOND, 80)];
 
 #[derive(Default)]
 pub(super) struct Requests {
