@@ -45,7 +45,7 @@ fn check(root: &Path, bless: bool) -> Result<Verdict> {
 
 /// All rules, in the order of the document.
 fn rules() -> impl Iterator<Item = String> {
-    (1..=21)
+    (1..=24)
         .map(|n| format!("L{n}"))
         .chain((1..=11).map(|n| format!("F{n}")))
 }

@@ -158,6 +158,16 @@ pub(crate) struct TimingArgs {
     #[arg(long)]
     pub(crate) wait_when_absent: bool,
 
+    /// How long one who has released the Lease leaves it to others, at most an hour; Lease
+    /// [default: the retry period]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) cooldown: Option<Duration>,
+
+    /// DANGER: do not wait out a Lease that by its own renewTime ended that long ago, or longer,
+    /// when it is first seen; rests on wall clocks that are never that far apart; Lease
+    #[arg(long, value_name = "MAX_SKEW", value_parser = duration)]
+    pub(crate) trust_remote_clock: Option<Duration>,
+
     /// First pause between two tries; config-map, leader-lock [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) retry_first: Option<Duration>,

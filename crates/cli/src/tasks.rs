@@ -235,6 +235,8 @@ fn life_timing(args: &TimingArgs) -> Result<(), Failure> {
         ("--retry-period", args.retry_period.is_some()),
         ("--clock-error", args.clock_error.is_some()),
         ("--wait-when-absent", args.wait_when_absent),
+        ("--cooldown", args.cooldown.is_some()),
+        ("--trust-remote-clock", args.trust_remote_clock.is_some()),
     ];
     if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
         return Err(Failure::usage(format!(
@@ -407,6 +409,8 @@ mod tests {
             "--retry-period 5s",
             "--clock-error 0.1",
             "--wait-when-absent",
+            "--cooldown 5s",
+            "--trust-remote-clock 1m",
             "--identity me",
         ] {
             let told = refusal(&format!("campaign --lock config-map a {flag}"));

@@ -54,7 +54,7 @@ impl Elector for AlwaysElector {
                     again: false,
                 }));
             }
-            Command::StepDown if self.leading => {
+            Command::StepDown | Command::HandOver { .. } if self.leading => {
                 let by = now.mono.after(self.grace);
                 let reason = LossReason::SteppedDown;
                 self.queue

@@ -1,5 +1,7 @@
 //! The one surface of both protocols.
 
+use std::sync::Arc;
+
 use crate::{
     Outcome, ResourceVersion, Version,
     status::{Notice, Status},
@@ -78,7 +80,7 @@ pub enum Sight<O> {
 }
 
 /// What the owner of an election asks of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Stand for election until leading. Repeating it changes nothing.
     Stand,
@@ -87,6 +89,13 @@ pub enum Command {
     /// Tell the work to end (L10). [`Command::WorkEnded`] has to follow. Nothing happens to who
     /// does not lead.
     StepDown,
+    /// The same, and the release names who goes first (L22): an identity, or the name or uid of its
+    /// Pod. Of several that are named during one term, the last counts. A lock for life cannot name
+    /// anybody; there it is [`Command::StepDown`].
+    HandOver {
+        /// Whom.
+        to: Arc<str>,
+    },
     /// The work has ended: belief ends, and the lock is released if `release` says so.
     WorkEnded {
         /// Whether to give up the lock rather than let it run out.

@@ -80,6 +80,16 @@ impl Identity {
         &self.0
     }
 
+    /// Whether `name` means this candidate: it is the identity itself, or the name or the uid of the
+    /// Pod in a unique one.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let mut parts = self.0.splitn(3, '_');
+        let (pod, second, third) = (parts.next(), parts.next(), parts.next());
+        // Without a Pod there is no uid, and the second part is the nonce.
+        let uid = third.and(second);
+        !name.is_empty() && (*self.0 == *name || second.and(pod) == Some(name) || uid == Some(name))
+    }
+
     pub(crate) fn to_arc(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }

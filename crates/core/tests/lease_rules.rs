@@ -2,6 +2,8 @@
 
 #[path = "lease_rules/bench.rs"]
 mod bench;
+#[path = "lease_rules/clocks.rs"]
+mod clocks;
 #[path = "lease_rules/found.rs"]
 mod found;
 #[path = "lease_rules/holding.rs"]
@@ -16,3 +18,5 @@ mod racing;
 mod renewing;
 #[path = "lease_rules/taking.rs"]
 mod taking;
+#[path = "lease_rules/turns.rs"]
+mod turns;

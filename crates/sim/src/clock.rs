@@ -25,6 +25,8 @@ pub struct MachineClock {
     shown: u64,
     /// Parts in a million of true time's rate.
     rate: u64,
+    /// What the wall clock showed, in microseconds, when the other one showed nothing.
+    began: i64,
     /// Microseconds that the wall clock is off.
     wall_off: i64,
 }
@@ -38,6 +40,7 @@ impl MachineClock {
             from: 0,
             shown,
             rate: rate.max(1),
+            began: WALL_START - i64::try_from(shown / 1000).unwrap_or(0),
             wall_off,
         }
     }
@@ -53,7 +56,7 @@ impl MachineClock {
     #[must_use]
     pub fn wall(&self, truth: Nanos) -> MicroTime {
         let micros = i64::try_from(self.reads(truth).as_nanos() / 1000).unwrap_or(0);
-        MicroTime::from_micros(WALL_START + micros + self.wall_off)
+        MicroTime::from_micros(self.began + micros + self.wall_off)
     }
 
     /// The first true time at which the clock shows `reading` or more, at its present rate.

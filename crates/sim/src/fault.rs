@@ -171,6 +171,15 @@ kinds! {
     MixedTimings = "mixed-timings", 0;
     /// One of the candidates is no tenure, and follows client-go's rules.
     ForeignHolder = "foreign-holder", 0;
+    /// Whoever has released the Lease leaves it to others, for no time at all up to an hour (L23).
+    Cooldown = "cooldown", 0;
+    /// Candidates trust the wall clocks of others within a skew, and it is within that (L24).
+    TrustedClocks = "trusted-clocks", 0;
+
+    // Out of its class: what was added last keeps the numbers of the others.
+    /// The leader steps down and names its successor: one that stands, by its identity or its
+    /// Pod's name, or one that nobody knows (L22).
+    HandOver = "hand-over", 30;
 }
 
 /// Whom a fault strikes.
@@ -215,7 +224,11 @@ impl FaultKind {
     pub fn is_setting(self) -> bool {
         matches!(
             self,
-            Self::ClockRates | Self::MixedTimings | Self::ForeignHolder
+            Self::ClockRates
+                | Self::MixedTimings
+                | Self::ForeignHolder
+                | Self::Cooldown
+                | Self::TrustedClocks
         )
     }
 
@@ -258,7 +271,11 @@ impl FaultKind {
     pub fn concerns(self, lock: LockKind) -> bool {
         match self {
             Self::GcLate | Self::GcOff | Self::ForceDelete => lock.is_for_life(),
-            Self::MixedTimings | Self::ForeignHolder => !lock.is_for_life(),
+            Self::MixedTimings
+            | Self::ForeignHolder
+            | Self::Cooldown
+            | Self::TrustedClocks
+            | Self::HandOver => !lock.is_for_life(),
             _ => true,
         }
     }

@@ -33,6 +33,8 @@ pub struct Process {
     pub grace: Nanos,
     /// For how long it trusts a write, by its clock; none for locks for life.
     pub trusts: Option<Nanos>,
+    /// Whether it goes by wall clocks at its first sight of the Lease (L24).
+    pub trusts_clocks: bool,
     /// Whether it still lives.
     pub alive: bool,
     /// What it believes.
@@ -71,6 +73,7 @@ impl Ledger {
                 ours,
                 grace,
                 trusts,
+                trusts_clocks,
             } => {
                 debug_assert_eq!(self.processes.len(), index(*process));
                 self.processes.push(Process {
@@ -79,6 +82,7 @@ impl Ledger {
                     ours: *ours,
                     grace: *grace,
                     trusts: *trusts,
+                    trusts_clocks: *trusts_clocks,
                     alive: true,
                     belief: None,
                     since: at,

@@ -116,6 +116,10 @@ pub struct Seat {
     pub fixed_identity: bool,
     /// It is no tenure, and follows client-go's rules.
     pub foreign: bool,
+    /// For how long it leaves a Lease to others that it has released (L23).
+    pub cooldown: Duration,
+    /// How far it thinks that wall clocks may be apart, where it goes by them (L24).
+    pub max_skew: Option<Duration>,
 }
 
 /// The settings of a Lease candidate. Some are such that D is rounded up.
@@ -153,6 +157,19 @@ impl Plan {
         };
         let strict = lock == LockKind::Lease && rng.chance(500);
         let mut seats = fleet.seats(seed);
+        let mut settings = Rng::new(seed, 20);
+        if has(FaultKind::Cooldown) && settings.chance(500) {
+            for seat in &mut seats {
+                seat.cooldown = COOLDOWNS[settings.index(COOLDOWNS.len())];
+            }
+        }
+        let trusting = has(FaultKind::TrustedClocks) && !draw.client_go && settings.chance(150);
+        if trusting {
+            for seat in &mut seats {
+                seat.max_skew = settings.chance(750).then_some(MAX_SKEW);
+                seat.wall_off -= i64::try_from(seat.number).unwrap_or(0) * APART;
+            }
+        }
         let mut latency = [5, 20, 20, 60][rng.index(4)] * MILLI;
         // One run in twelve is at the edge that L3 leaves: H at its bound, clocks that differ most,
         // a quick network, and leaders that are cut off.
@@ -202,7 +219,9 @@ impl Plan {
                 } else {
                     Rng::new(seed, 100 + *kind as u64).chance(share)
                 };
-                (known || !draw.only.is_empty()) && has(*kind)
+                // What trust in wall clocks rests on is not broken where there is such trust.
+                let fair = !(trusting && BEYOND_TRUST.contains(kind));
+                (known || !draw.only.is_empty()) && has(*kind) && fair
             })
             .collect();
         // One run in twenty is a calm one: nothing may happen in it.
@@ -230,6 +249,7 @@ impl Plan {
             0 if lock == LockKind::Lease => LeftBehind::EmptySpec,
             1 if lock == LockKind::Lease => LeftBehind::DeadStranger,
             2 if lock == LockKind::Lease => LeftBehind::ReleasedByStranger,
+            _ if trusting && settings.chance(500) => LeftBehind::DeadStranger,
             _ => LeftBehind::Nothing,
         };
         Self {
@@ -325,6 +345,32 @@ impl SeatTiming {
     }
 }
 
+/// For how long a Lease is left to others.
+const COOLDOWNS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(3600),
+];
+
+/// How far wall clocks are apart, in microseconds, where nobody trusts them.
+const APART: i64 = 1_000_000_000;
+
+/// Clocks that are within rho come apart by 0.1 s in a second, for as long as a run lasts at most,
+/// and begin 4 s apart.
+const MAX_SKEW: Duration = Duration::from_secs(90);
+
+/// What makes a record look older than it is (L24): a person who edits it leaves `renewTime` alone.
+const BEYOND_TRUST: [FaultKind; 7] = [
+    FaultKind::PeopleEdit,
+    FaultKind::WallStep,
+    FaultKind::ClockBeyond,
+    FaultKind::VmPause,
+    FaultKind::Restore,
+    FaultKind::PeopleReown,
+    FaultKind::PeopleRecreate,
+];
+
 /// What cuts leaders off while others see their last write at once.
 const EDGE: [FaultKind; 10] = [
     FaultKind::ClockDrift,
@@ -392,7 +438,8 @@ impl Fleet {
                     SeatTiming::Short,
                     SeatTiming::Odd,
                 ][rng.index(4)];
-                let wall_off = i64::try_from(rng.below(4_000_000)).unwrap_or(0) - 2_000_000;
+                let apart = i64::try_from(number).unwrap_or(0) * APART;
+                let wall_off = i64::try_from(rng.below(4_000_000)).unwrap_or(0) - 2_000_000 + apart;
                 Seat {
                     number,
                     starts,
@@ -405,6 +452,8 @@ impl Fleet {
                     wall_off,
                     fixed_identity: self.fixed,
                     foreign: self.all_foreign || self.foreign && number == SEATS - 1,
+                    cooldown: SeatTiming::Usual.lease().retry_period(),
+                    max_skew: None,
                 }
             })
             .collect()
@@ -436,7 +485,7 @@ fn fault(id: u32, kind: FaultKind, at: Nanos, salt: u64, end: Nanos) -> Fault {
     let seat = rng.index(SEATS);
     let target = match (kind, rng.below(4)) {
         (K::PartitionLong | K::NodeLost, _) => Target::Seat(seat),
-        (K::StepDown | K::StubbornWork, _) | (_, 0 | 1) => Target::LeaderOr(seat),
+        (K::StepDown | K::HandOver | K::StubbornWork, _) | (_, 0 | 1) => Target::LeaderOr(seat),
         (_, 2) => Target::Seat(seat),
         _ => Target::Everybody,
     };

@@ -38,8 +38,8 @@ impl Provoked {
             return None;
         }
         let fits = |kind: FaultKind| {
-            use FaultKind::{Cancel, Crash, StepDown};
-            kind.is_by_people() || matches!(kind, Cancel | Crash | StepDown)
+            use FaultKind::{Cancel, Crash, HandOver, StepDown};
+            kind.is_by_people() || matches!(kind, Cancel | Crash | HandOver | StepDown)
         };
         let mut waiting = plan.faults.iter().enumerate();
         let (index, fault) = waiting.find(|(index, fault)| {

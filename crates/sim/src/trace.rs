@@ -32,6 +32,8 @@ pub enum Happening {
         grace: Nanos,
         /// H, by this process's clock; none for locks for life.
         trusts: Option<Nanos>,
+        /// Whether it goes by wall clocks at its first sight of the Lease (L24).
+        trusts_clocks: bool,
     },
     /// A process ended: it believes nothing any more.
     Ended {

@@ -54,6 +54,8 @@ impl Builder {
             nonce,
             timing,
             wait_when_absent: self.wait_when_absent,
+            cooldown: self.cooldown.unwrap_or(timing.retry_period()),
+            trust_remote_clock: self.trust_remote_clock,
             seed: self.seed.unwrap_or_else(|| rand::rng().random()),
         });
         let (name, extras) = (self.name.clone(), self.extras());

@@ -32,6 +32,8 @@ pub struct Builder {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) annotations: Vec<(String, String)>,
     pub(crate) wait_when_absent: bool,
+    pub(crate) cooldown: Option<Duration>,
+    pub(crate) trust_remote_clock: Option<Duration>,
     pub(crate) dedicated_thread: bool,
     pub(crate) connection: Option<Connection>,
     pub(crate) clock: SharedClock,
@@ -85,6 +87,8 @@ impl Builder {
             labels: Vec::new(),
             annotations: Vec::new(),
             wait_when_absent: false,
+            cooldown: None,
+            trust_remote_clock: None,
             dedicated_thread: false,
             connection: None,
             clock: clock::system_clock(),
@@ -208,6 +212,32 @@ impl Builder {
         self.only(Some(Kind::Lease), LEASE_ONLY)
     }
 
+    /// For how long whoever gave the Lease up leaves it to others (rule L23), 0 s to 1 h. Default:
+    /// one retry period. It ends early where nobody else comes: after a second, or a tenth of D
+    /// where that is less. Lease only.
+    pub fn cooldown(mut self, cooldown: Duration) -> Self {
+        self.cooldown = Some(cooldown);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
+    /// Do not wait out a Lease that, when this process first sees it, has by its own `renewTime`
+    /// not been renewed for longer than its duration, ours, and `max_skew` (rule L24). Default: wait
+    /// (rule L2). Lease only.
+    ///
+    /// A first start after a night without any leader then leads at once, rather than after one
+    /// lease duration. It is judged once, at the first sight; a record that lacks its holder, its
+    /// duration or its `renewTime` is waited out.
+    ///
+    /// **Danger**: it rests on wall clocks, the only thing here that does. If the clock of the
+    /// machine that renews is behind this one's by more than `max_skew`, or this one's ahead, a
+    /// leader that is alive is taken for a dead one, and two lead until the first hears of it. Turn
+    /// it on only where the clocks of all machines are watched, and `max_skew` is well above what
+    /// they have ever been apart. A minute is little.
+    pub fn trust_remote_clock(mut self, max_skew: Duration) -> Self {
+        self.trust_remote_clock = Some(max_skew);
+        self.only(Some(Kind::Lease), LEASE_ONLY)
+    }
+
     /// Run the election on a thread and a connection of its own, so that a starved runtime cannot
     /// keep it from renewing. `is_leading` is right in any case.
     pub fn dedicated_thread(mut self) -> Self {
@@ -305,6 +335,9 @@ impl Builder {
         }
         self.timing.build()?;
         self.life.check()?;
+        if let Some(asked) = self.cooldown.filter(|asked| *asked > LONGEST_COOLDOWN) {
+            return Err(SettingsError::Cooldown(asked));
+        }
         if let Some(identity) = &self.identity {
             Identity::fixed(identity)?;
         }
@@ -322,8 +355,10 @@ impl Builder {
     }
 }
 
+const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
 const LEASE_ONLY: &str = "this setting is for a Lease (lease_duration, renew_deadline, \
-    retry_period, clock_error, release, identity, wait_when_absent): a leader for life has no \
+    retry_period, clock_error, release, identity, wait_when_absent, cooldown, \
+    trust_remote_clock): a leader for life has no \
     lease, and is known by its Pod; leave it out";
 const LIFE_ONLY: &str = "this setting is for leader for life (retry, delete_lock_on_release): a \
     Lease has retry_period and release; leave it out";

@@ -35,10 +35,11 @@ pub(crate) enum Order {
     Recount,
     /// The work of this term has ended.
     WorkEnded { term: Arc<Term>, release: bool },
-    /// The work of this term (or of whichever there is) should end.
-    StepDown { term: Arc<Term> },
-    /// The same for whichever term there is.
-    StepDownAny,
+    /// The work of this term, or of whichever there is, should end, so that this one goes first.
+    StepDown {
+        term: Option<Arc<Term>>,
+        to: Option<Arc<str>>,
+    },
 }
 
 /// What an election looks like from outside.
@@ -322,16 +323,13 @@ impl<L: Lock> Driver<L> {
                 }
                 None
             }
-            Order::StepDown { term } => {
-                let current = self
+            Order::StepDown { term, to } => {
+                let asked = self
                     .term
                     .as_ref()
-                    .is_some_and(|now| Arc::ptr_eq(now, &term));
-                current.then_some(Event::Command(Command::StepDown))
-            }
-            Order::StepDownAny => {
-                let leads = self.term.is_some();
-                leads.then_some(Event::Command(Command::StepDown))
+                    .filter(|now| term.as_ref().is_none_or(|term| Arc::ptr_eq(now, term)));
+                let command = to.map_or(Command::StepDown, |to| Command::HandOver { to });
+                asked.map(|_| Event::Command(command))
             }
         }
     }

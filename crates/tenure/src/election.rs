@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::{FutureExt, Stream, stream};
-use tenure_core::{Holder, Status};
+use tenure_core::{Holder, Identity, InvalidIdentity, Status};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
@@ -165,7 +165,22 @@ impl LeaderElection {
     /// Ask whoever leads in this election's name to end its work and to release the lock, as
     /// [`LeadershipHandle::step_down`] does. Nothing happens if nobody here leads.
     pub fn step_down(&self) {
-        let _ = self.orders.send(Order::StepDownAny);
+        self.ask_to_end(None);
+    }
+
+    /// As [`step_down`](Self::step_down), and this candidate goes first, as with
+    /// [`LeadershipHandle::hand_over_to`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn hand_over_to(&self, candidate: &str) -> Result<(), InvalidIdentity> {
+        let candidate = Identity::fixed(candidate)?;
+        self.ask_to_end(Some(candidate.as_str().into()));
+        Ok(())
+    }
+
+    fn ask_to_end(&self, to: Option<Arc<str>>) {
+        let _ = self.orders.send(Order::StepDown { term: None, to });
     }
 
     /// Where the election stands. For people and dashboards: leadership is asked for by

@@ -1,7 +1,7 @@
 //! What can go wrong, by whose it is: the settings', the surroundings', Kubernetes', or the
 //! application's own.
 
-use std::{convert::Infallible, fmt};
+use std::{convert::Infallible, fmt, time::Duration};
 
 use tenure_core::{InvalidIdentity, TimingError};
 
@@ -46,6 +46,8 @@ pub enum SettingsError {
         /// Where the own Pod is.
         pods: String,
     },
+    /// A cooldown of more than an hour.
+    Cooldown(Duration),
     /// A setting that this kind of lock does not have.
     NotForThisLock(&'static str),
 }
@@ -126,6 +128,11 @@ impl fmt::Display for SettingsError {
                 "a lock for life in the namespace {asked:?} cannot be owned by a Pod in {pods:?}: \
                  an owner and what it owns share a namespace (rule F1); leave the namespace out, \
                  or use a Lease"
+            ),
+            Self::Cooldown(asked) => write!(
+                f,
+                "a cooldown of {asked:?} is too long: at most one hour; a candidate that should \
+                 not lead should not stand"
             ),
             Self::NotForThisLock(what) => f.write_str(what),
         }

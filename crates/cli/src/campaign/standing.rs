@@ -60,6 +60,12 @@ fn builder(options: &CampaignOptions) -> Builder {
     builder = builder
         .release(!options.keep_lock)
         .wait_when_absent(timing.wait_when_absent);
+    if let Some(cooldown) = timing.cooldown {
+        builder = builder.cooldown(cooldown);
+    }
+    if let Some(max_skew) = timing.trust_remote_clock {
+        builder = builder.trust_remote_clock(max_skew);
+    }
     if let Some(namespace) = &options.namespace {
         builder = builder.namespace(namespace);
     }

@@ -1,6 +1,6 @@
 //! The state machine: which phase it is in, what it hears, what it wants next.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     elector::{Action, Belief, CallId, Command, Elector, Event, Sight},
@@ -33,6 +33,11 @@ pub struct LeaseConfig {
     pub timing: LeaseTiming,
     /// Never create a Lease with oneself as its holder: create it free, and wait (L14).
     pub wait_when_absent: bool,
+    /// For how long who has released the Lease leaves it to others (L23).
+    pub cooldown: Duration,
+    /// How far the clocks of different machines may be apart, where a record that is old by its
+    /// own time need not be waited out at the first sight of it (L24). Never, where there is none.
+    pub trust_remote_clock: Option<Duration>,
     /// Where the spread of contenders comes from (L17). Different for each process.
     pub seed: u64,
 }
@@ -49,6 +54,8 @@ pub struct LeaseElector {
     pub(super) pause: Pause,
     pub(super) contention: Contention,
     pub(super) rng: Rng,
+    /// Until when the Lease is left to others after a release (L23).
+    pub(super) cool_at: Instant,
     read_wanted: bool,
     watch_open: bool,
     poll_at: Instant,
@@ -116,6 +123,7 @@ impl LeaseElector {
             pause: Pause::new(config.timing.retry_period()),
             contention: Contention::new(duration),
             rng: Rng::new(config.seed),
+            cool_at: Instant::default(),
             read_wanted: false,
             watch_open: false,
             poll_at: Instant::default(),
@@ -146,7 +154,8 @@ impl LeaseElector {
                 }
             }
             Command::Withdraw => self.standing = false,
-            Command::StepDown => self.step_down(),
+            Command::StepDown => self.step_down(None),
+            Command::HandOver { to } => self.step_down(Some(to)),
             Command::WorkEnded { release } => self.work_ended(release),
         }
     }
@@ -269,13 +278,6 @@ impl LeaseElector {
         }
     }
 
-    /// When the Lease may be taken: every wait over, and one's place in the spread come.
-    fn takeover_at(&mut self) -> Instant {
-        let epoch = self.seen.epoch();
-        let delay = self.contention.delay(self.now.mono, epoch, &mut self.rng);
-        self.seen.free_at().after(delay)
-    }
-
     fn create_free(&mut self) {
         let write = self.write(Spec {
             holder: Some("".into()),
@@ -307,6 +309,7 @@ impl LeaseElector {
             duration_seconds: self.config.timing.duration_seconds(),
             renew_time: spec.renew_time.unwrap_or(self.now.wall),
             released: false,
+            successor: None,
         };
         LeaseWrite { spec, mark }
     }
@@ -441,9 +444,7 @@ impl LeaseElector {
         let next = match self.seen.place() {
             _ if self.read_wanted => self.now.mono,
             Place::Present(_) => {
-                let free = self
-                    .contention
-                    .drawn_for(self.seen.epoch(), self.seen.free_at());
+                let free = self.expected_turn();
                 if self.watch_open {
                     free
                 } else {
@@ -482,6 +483,7 @@ impl Elector for LeaseElector {
             }
             Event::WatchClosed => self.watch_open = false,
         }
+        self.look_once();
         self.pass_time();
         self.drive();
         self.tell_holder();

@@ -40,6 +40,8 @@ pub(super) struct Term {
     pub(super) check: bool,
     failing: Option<Arc<str>>,
     told: Option<Told>,
+    /// Whom the release will name (L22).
+    pub(super) successor: Option<Arc<str>>,
 }
 
 /// The work has been told to end, which is final (L10).
@@ -76,6 +78,7 @@ impl Term {
             check: false,
             failing: None,
             told: None,
+            successor: None,
         }
     }
 
@@ -171,12 +174,15 @@ impl LeaseElector {
         }
     }
 
-    pub(super) fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self, to: Option<Arc<str>>) {
         let (now, grace) = (self.now.mono, self.config.timing.grace());
         // Who does not lead has nothing to step down from, and stands on.
         let Phase::Leading(term) = &mut self.phase else {
             return;
         };
+        if to.is_some() {
+            term.successor = to;
+        }
         if term.told.is_some() {
             return;
         }

@@ -1,4 +1,4 @@
-//! Election by a `Lease` that is renewed: rules L1 to L21.
+//! Election by a `Lease` that is renewed: rules L1 to L24.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -8,6 +8,8 @@
 //! | `acquiring.rs` | from a free Lease to a grant (L6, L7, L12, L14, L17) |
 //! | `leading.rs` | validity, renewals, loss, the order of leaving (L1, L9, L10, L21) |
 //! | `releasing.rs` | giving the Lease up (L11) |
+//! | `turn.rs` | whose turn it is once the waits are over (L17, L22, L23) |
+//! | `remote_clock.rs` | the exception to L2 that has to be asked for (L24) |
 //! | `pace.rs` | pauses after failures, and the spread of contenders (L16, L17) |
 
 mod acquiring;
@@ -17,6 +19,8 @@ mod observation;
 mod pace;
 mod record;
 mod releasing;
+mod remote_clock;
+mod turn;
 
 pub use elector::{LeaseConfig, LeaseElector};
 pub use record::{LeaseWrite, Observed, Request, Spec, WriteMark};

@@ -126,6 +126,17 @@ impl Observation {
             .fold(self.changed_at, Instant::max)
     }
 
+    /// When something new was received last.
+    pub(super) fn changed_at(&self) -> Instant {
+        self.changed_at
+    }
+
+    /// Nobody is waited for because of what has been received so far (L24).
+    pub(super) fn waive(&mut self) {
+        self.waits.clear();
+        self.standing = Duration::ZERO;
+    }
+
     /// Whether it cannot be told if `version` is newer than what is known.
     pub(super) fn cannot_tell(&self, version: &ResourceVersion) -> bool {
         self.newest

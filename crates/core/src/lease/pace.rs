@@ -67,6 +67,11 @@ impl Contention {
         }
     }
 
+    /// The longest spread.
+    pub(super) fn most(&self) -> Duration {
+        self.most
+    }
+
     pub(super) fn lost_a_race(&mut self, now: Instant) {
         self.calm_down(now);
         self.level = (self.level + 1).min(TOP_LEVEL);
@@ -87,11 +92,11 @@ impl Contention {
         delay
     }
 
-    /// When the sighting `epoch`, free at `free`, may be taken, as far as that was drawn.
-    pub(super) fn drawn_for(&self, epoch: u64, free: Instant) -> Instant {
+    /// The delay for the sighting `epoch`, as far as it was drawn.
+    pub(super) fn drawn_for(&self, epoch: u64) -> Duration {
         match self.drawn {
-            Some((drawn_for, delay)) if drawn_for == epoch => free.after(delay),
-            _ => free,
+            Some((drawn_for, delay)) if drawn_for == epoch => delay,
+            _ => Duration::ZERO,
         }
     }
 

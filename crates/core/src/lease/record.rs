@@ -49,6 +49,8 @@ pub struct WriteMark {
     pub renew_time: MicroTime,
     /// Whether the writer gave up the lock with it.
     pub released: bool,
+    /// Whom the writer wants to lead next, on a release (L22).
+    pub successor: Option<Arc<str>>,
 }
 
 /// What a write of ours puts into a Lease.
@@ -103,6 +105,12 @@ impl Observed {
         self.speaking_mark()
             .filter(|mark| mark.released)
             .map(|mark| &mark.nonce)
+    }
+
+    /// Whom the one who gave it up wants to lead next (L22).
+    pub fn successor(&self) -> Option<&Arc<str>> {
+        self.released_by()?;
+        self.speaking_mark()?.successor.as_ref()
     }
 
     /// Whether `other` says the same, metadata aside: uid, spec and annotation (L2).

@@ -24,6 +24,8 @@ pub(super) struct Release {
     sent: usize,
     check: bool,
     until: Instant,
+    /// Whom it names (L22).
+    successor: Option<Arc<str>>,
 }
 
 /// How often a release is sent at most.
@@ -42,6 +44,7 @@ impl LeaseElector {
             sent: 0,
             check: false,
             until: self.now.mono.after(self.config.timing.renew_deadline()),
+            successor: term.successor,
         });
     }
 
@@ -75,7 +78,7 @@ impl LeaseElector {
         let Phase::Releasing(release) = &self.phase else {
             return;
         };
-        let base = release.base.clone();
+        let (base, successor) = (release.base.clone(), release.successor.clone());
         let mut write = self.write(Spec {
             holder: Some("".into()),
             duration_seconds: Some(1),
@@ -84,6 +87,7 @@ impl LeaseElector {
             ..self.spec_of_mine()
         });
         write.mark.released = true;
+        write.mark.successor = successor;
         if let Phase::Releasing(release) = &mut self.phase {
             release.sent += 1;
         }
@@ -139,6 +143,7 @@ impl LeaseElector {
     }
 
     fn released(&mut self) {
+        self.cools_down();
         self.end_release(Notice::Released);
     }
 

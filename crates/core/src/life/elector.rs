@@ -240,7 +240,7 @@ impl LifeElector {
         self.lost = Some(lost);
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: &Command) {
         match command {
             Command::Stand => self.stand(),
             Command::Withdraw => {
@@ -249,8 +249,8 @@ impl LifeElector {
                     self.disown_writes();
                 }
             }
-            Command::StepDown => self.step_down(),
-            Command::WorkEnded { release } => self.work_ended(release),
+            Command::StepDown | Command::HandOver { .. } => self.step_down(),
+            Command::WorkEnded { release } => self.work_ended(*release),
         }
     }
 
@@ -369,7 +369,7 @@ impl Elector for LifeElector {
         }
         match event {
             Event::Tick | Event::WatchClosed => {}
-            Event::Command(command) => self.command(command),
+            Event::Command(command) => self.command(&command),
             Event::Answer { id, outcome } => self.answered(id, outcome),
             Event::Watch(sight) => self.watched(sight),
             // What happened before may have been missed.

@@ -20,6 +20,7 @@ pub(crate) struct Candidate {
 }
 
 /// What a candidate wants of the world.
+#[allow(clippy::large_enum_variant, reason = "few of them live at a time")]
 pub(crate) enum Wish {
     Send(CallId, Request),
     /// The work was told to end.
@@ -45,6 +46,8 @@ impl Candidate {
             nonce,
             timing,
             wait_when_absent: strict,
+            cooldown: std::time::Duration::ZERO,
+            trust_remote_clock: None,
             seed,
         };
         Self {

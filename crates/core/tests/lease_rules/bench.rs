@@ -31,15 +31,16 @@ impl Bench {
     }
 
     pub(crate) fn with(timing: LeaseTiming, wait_when_absent: bool) -> Self {
-        let elector = LeaseElector::new(LeaseConfig {
-            identity: Identity::fixed(ME).expect("an identity"),
-            nonce: Nonce::new("my-process"),
+        Self::of(LeaseConfig {
             timing,
             wait_when_absent,
-            seed: 1,
-        });
+            ..config()
+        })
+    }
+
+    pub(crate) fn of(config: LeaseConfig) -> Self {
         Self {
-            elector,
+            elector: LeaseElector::new(config),
             now: 0,
             calls: Vec::new(),
             notices: Vec::new(),
@@ -154,7 +155,12 @@ impl Bench {
 
     /// A leader since `now`, by a takeover whose answer carried this resourceVersion.
     pub(crate) fn leading(rv: u64) -> Self {
-        let mut bench = Self::new();
+        Self::new().lead(rv)
+    }
+
+    /// The same, from one that has been made.
+    pub(crate) fn lead(self, rv: u64) -> Self {
+        let mut bench = self;
         bench.stand_before(Outcome::Done(released("u", 5)));
         let (id, _, write) = bench.write();
         bench.answer(id, Outcome::Done(stored(&write, "u", rv)));
@@ -178,6 +184,18 @@ impl Bench {
 
     pub(crate) fn told(&self, fits: impl Fn(&Notice) -> bool) -> bool {
         self.notices.iter().any(fits)
+    }
+}
+
+pub(crate) fn config() -> LeaseConfig {
+    LeaseConfig {
+        identity: Identity::fixed(ME).expect("an identity"),
+        nonce: Nonce::new("my-process"),
+        timing: LeaseTiming::default(),
+        wait_when_absent: false,
+        cooldown: Duration::ZERO,
+        trust_remote_clock: None,
+        seed: 1,
     }
 }
 
@@ -216,6 +234,7 @@ pub(crate) fn held(process: &str, seconds: u32, rv: u64) -> Observed {
         duration_seconds: seconds,
         renew_time: held.spec.renew_time.expect("set above"),
         released: false,
+        successor: None,
     });
     held
 }

@@ -261,6 +261,7 @@ fn l5_a_release_keeps_what_others_put_there() {
 
 #[test]
 fn why_a_term_ended_is_shown_until_one_stands_again() {
+    type End<'a> = &'a dyn Fn(&mut Bench);
     let released = |bench: &mut Bench| {
         bench.command(Command::WorkEnded { release: true });
         let (id, _, write) = bench.write();
@@ -269,7 +270,7 @@ fn why_a_term_ended_is_shown_until_one_stands_again() {
     let kept = |bench: &mut Bench| bench.command(Command::WorkEnded { release: false });
     let stolen = |bench: &mut Bench| bench.watch(held("thief", 15, 9));
     let expired = |bench: &mut Bench| bench.until(10_000);
-    let ends: [(&dyn Fn(&mut Bench), LossReason); 4] = [
+    let ends: [(End<'_>, LossReason); 4] = [
         (&released, LossReason::SteppedDown),
         (&kept, LossReason::Abandoned),
         (&stolen, LossReason::TakenBy("thief".into())),

@@ -73,7 +73,7 @@ fn l10_the_work_is_told_and_belief_ends_when_it_has_ended() {
     assert_eq!(bench.command(Command::StepDown), [stop]);
     assert!(bench.elector.belief().is_some());
     let ended = Command::WorkEnded { release: true };
-    assert_eq!(bench.command(ended), [Notice::Released]);
+    assert_eq!(bench.command(ended.clone()), [Notice::Released]);
     assert_eq!(bench.elector.belief(), None);
     let reason = LossReason::SteppedDown;
     assert_eq!(bench.elector.status(), Status::Lost { reason });
@@ -92,7 +92,8 @@ fn who_does_not_lead_has_nothing_to_leave() {
         Command::WorkEnded { release: true },
         Command::Withdraw,
     ] {
-        assert_eq!(bench.command(command), [], "{command:?}");
+        let what = format!("{command:?}");
+        assert_eq!(bench.command(command), [], "{what}");
     }
     let nobody = Status::Standby {
         holder: None,

@@ -34,6 +34,11 @@ pub(super) trait Model: Sized {
     /// A process starts: its elector, which stands by.
     fn start(&mut self, desk: &mut Desk<Self>, newcomer: &Newcomer<'_>) -> Self::Elector;
 
+    /// What a process calls itself, where it can be named as a successor (L22).
+    fn identity(&self, _process: ProcessId) -> Option<Arc<str>> {
+        None
+    }
+
     /// A process has ended.
     fn ended(&mut self, _desk: &mut Desk<Self>, _process: ProcessId, _seat: usize) {}
 

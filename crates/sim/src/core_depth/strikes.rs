@@ -1,6 +1,8 @@
 //! Faults that strike processes, machines and their watches; those of the lock and of Pods go on
 //! to the model.
 
+use std::sync::Arc;
+
 use tenure_core::{Command, Elector as _, Event};
 
 use crate::{
@@ -72,6 +74,13 @@ impl<M: Model> World<'_, M> {
                 if let Some(victim) = first.filter(|victim| !self.is_asleep(victim.process)) {
                     self.struck(fault.id, fault.kind, Some(victim.process));
                     self.give(victim.process, Event::Command(Command::StepDown));
+                }
+            }
+            FaultKind::HandOver => {
+                if let Some(victim) = first.filter(|victim| !self.is_asleep(victim.process)) {
+                    self.struck(fault.id, fault.kind, Some(victim.process));
+                    let to = self.somebody(fault.salt);
+                    self.give(victim.process, Event::Command(Command::HandOver { to }));
                 }
             }
             FaultKind::WatchCut | FaultKind::WatchCompacted => {
@@ -338,6 +347,24 @@ impl<M: Model> World<'_, M> {
                 }
                 self.sleep(id, fault.ends(), kind);
             }
+        }
+    }
+
+    /// Whom a leader may name as its successor: somebody who stands, by identity or Pod, or nobody.
+    fn somebody(&self, salt: u64) -> Arc<str> {
+        let seat = usize::try_from(salt / 4 % 4).unwrap_or(0);
+        let sits = self
+            .processes
+            .iter()
+            .flatten()
+            .rfind(|process| process.seat == seat);
+        match (
+            salt % 4,
+            sits.and_then(|process| self.model.identity(process.id)),
+        ) {
+            (0, _) => "nobody-of-that-name".into(),
+            (1, _) | (_, None) => format!("c{seat}").into(),
+            (_, Some(identity)) => identity,
         }
     }
 

@@ -17,8 +17,8 @@ use super::{Invariant, named, seconds};
 
 #[derive(Default)]
 pub(super) struct Waits {
-    /// What each resourceVersion was.
-    states: Vec<Snapshot>,
+    /// What each resourceVersion was, and since when.
+    states: Vec<(Snapshot, Nanos)>,
     observers: Vec<Observer>,
 }
 
@@ -59,6 +59,8 @@ struct Wait {
     former: Former,
     since: Nanos,
     lasts: Nanos,
+    /// How old the record was, where it was the very first that was seen.
+    first_and_old: Option<Nanos>,
 }
 
 impl Invariant for Waits {
@@ -70,7 +72,8 @@ impl Invariant for Waits {
         match what {
             Happening::Wrote(write) => {
                 let judged = self.judge(at, write, ledger);
-                self.states.extend(write.after.clone());
+                self.states
+                    .extend(write.after.clone().map(|after| (after, at)));
                 self.creates(write);
                 judged
             }
@@ -107,12 +110,14 @@ impl Waits {
         if version <= observer.newest {
             return;
         }
+        let first = observer.newest == 0 && !observer.absent;
         observer.newest = version;
         // What is between two states that were told is the first with other labels, or the like.
         let until = self
             .states
-            .partition_point(|state| state.version <= version);
-        let state = until.checked_sub(1).map(|place| &self.states[place]);
+            .partition_point(|(state, _)| state.version <= version);
+        let known = until.checked_sub(1).map(|place| &self.states[place]);
+        let state = known.map(|(state, _)| state);
         if let Some(state) = state {
             observer.other = Some((at, state.nonce.clone()));
         }
@@ -122,6 +127,11 @@ impl Waits {
             (Seeing::Absent, _) => {}
             (Seeing::Answered, Some(state)) => observer.answered(state),
             (_, None) => observer.unsure = true,
+        }
+        if let (true, Some((_, written))) = (first, known) {
+            for wait in &mut observer.waits {
+                wait.first_and_old = Some(at - written);
+            }
         }
     }
 
@@ -173,7 +183,12 @@ impl Waits {
             return Ok(());
         };
         for wait in &observer.waits {
-            let least = wait.lasts.max(after.protects) / FASTEST * 1_000_000;
+            let lasts = wait.lasts.max(after.protects);
+            // L24, judged by true time: the clocks that are trusted are within the skew.
+            if process.trusts_clocks && wait.first_and_old.is_some_and(|age| age > lasts) {
+                continue;
+            }
+            let least = lasts / FASTEST * 1_000_000;
             let waited = at - wait.since;
             if waited + MILLI < least {
                 return Err(format!(
@@ -270,11 +285,14 @@ impl Observer {
         match self.waits.iter_mut().find(|wait| wait.former == former) {
             // The later of the two ends counts; the other is left out.
             Some(wait) if wait.since + wait.lasts > since + lasts => {}
-            Some(wait) => (wait.since, wait.lasts) = (since, lasts),
+            Some(wait) => {
+                (wait.since, wait.lasts, wait.first_and_old) = (since, lasts, None);
+            }
             None => self.waits.push(Wait {
                 former,
                 since,
                 lasts,
+                first_and_old: None,
             }),
         }
     }

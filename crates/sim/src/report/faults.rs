@@ -36,6 +36,7 @@ pub(super) fn strike(
         K::Cancel => format!("{who}'s leadership, or its wait for it, is dropped"),
         K::StubbornWork => format!("the work of {who} ignores being told to end, for {lasts}"),
         K::StepDown => format!("{who} is asked to step down"),
+        K::HandOver => format!("{who} is asked to hand over to somebody it names"),
         K::WallStep => "a wall clock is set".to_owned(),
         K::ClockDrift | K::ClockBeyond => {
             format!("the clock of {who} runs at another rate, for {lasts}")

@@ -77,6 +77,10 @@ pub enum Setting {
     Starts,
     /// Nothing stands there before anybody starts.
     LeftBehind,
+    /// Nobody leaves a Lease that it has released to others.
+    Cooldowns,
+    /// Nobody goes by the wall clocks of others.
+    TrustedClocks,
 }
 
 impl Left {
@@ -179,7 +183,7 @@ impl Kept {
 
 impl Setting {
     /// All of them, the ones that confuse people most first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Foreign,
         Self::Timings,
         Self::Rates,
@@ -188,6 +192,8 @@ impl Setting {
         Self::Strict,
         Self::LeftBehind,
         Self::Starts,
+        Self::Cooldowns,
+        Self::TrustedClocks,
     ];
 
     /// Its name on command lines.
@@ -202,6 +208,8 @@ impl Setting {
             Self::Foreign => "foreign",
             Self::Starts => "starts",
             Self::LeftBehind => "left-behind",
+            Self::Cooldowns => "cooldowns",
+            Self::TrustedClocks => "trusted-clocks",
         }
     }
 
@@ -229,6 +237,8 @@ impl Setting {
                 Self::Timings => seat.timing = SeatTiming::Usual,
                 Self::Identities => seat.fixed_identity = false,
                 Self::Foreign => seat.foreign = false,
+                Self::Cooldowns => seat.cooldown = std::time::Duration::ZERO,
+                Self::TrustedClocks => seat.max_skew = None,
                 Self::Starts if seat.starts != NEVER => seat.starts = 0,
                 Self::Strict | Self::LeftBehind | Self::Starts => {}
             }

@@ -300,7 +300,13 @@ fn lasts(kind: FaultKind) -> bool {
     !strikes_the_lock(kind)
         && !matches!(
             kind,
-            K::WallStep | K::Crash | K::Twin | K::Cancel | K::StepDown | K::WatchCompacted
+            K::WallStep
+                | K::Crash
+                | K::Twin
+                | K::Cancel
+                | K::StepDown
+                | K::HandOver
+                | K::WatchCompacted
         )
 }
 

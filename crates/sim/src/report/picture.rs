@@ -194,7 +194,9 @@ fn live(story: &Story, process: ProcessId, end: Nanos, lane: &mut Lane) {
         lane.marks.push(Mark::new(Event::Killed, to).titled(title));
     }
     for ((_, kind), strikes) in &story.strikes {
-        if *kind == FaultKind::StepDown && strikes.processes.contains(&process) {
+        if matches!(kind, FaultKind::StepDown | FaultKind::HandOver)
+            && strikes.processes.contains(&process)
+        {
             lane.marks.push(Mark::new(Event::Asked, strikes.first));
         }
     }
@@ -238,7 +240,13 @@ fn lasts(kind: FaultKind) -> bool {
     use FaultKind as K;
     !matches!(
         kind,
-        K::WallStep | K::Crash | K::Twin | K::Cancel | K::StepDown | K::FreezeBeforeSend
+        K::WallStep
+            | K::Crash
+            | K::Twin
+            | K::Cancel
+            | K::StepDown
+            | K::HandOver
+            | K::FreezeBeforeSend
     ) && !kind.is_by_people()
 }
 

@@ -141,7 +141,11 @@ impl World<'_> {
             .call_limit(timing.call_limit())
             .grace(timing.grace())
             .clock_error(RHO)
-            .wait_when_absent(self.plan.strict);
+            .wait_when_absent(self.plan.strict)
+            .cooldown(settings.cooldown);
+        if let Some(max_skew) = settings.max_skew {
+            builder = builder.trust_remote_clock(max_skew);
+        }
         let twin = twin_of.map(|twin| Arc::clone(&self.cluster.identities[twin.0 as usize]));
         if let Some(identity) = twin {
             builder = builder.identity(identity.as_ref());

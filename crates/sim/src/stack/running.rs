@@ -55,6 +55,7 @@ impl World<'_> {
                     grace: u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX),
                     trusts: (!self.plan.lock.is_for_life())
                         .then(|| self.plan.seats[seat].timing.trusts()),
+                    trusts_clocks: self.plan.seats[seat].max_skew.is_some(),
                 });
                 self.started(id);
                 if self.seats[seat].beyond {

@@ -87,7 +87,14 @@ impl World<'_> {
             FaultKind::StepDown => {
                 if let Some(victim) = first.filter(|victim| !self.is_asleep(*victim)) {
                     self.struck(fault.id, fault.kind, Some(victim));
-                    self.step_down(victim);
+                    self.step_down(victim, None);
+                }
+            }
+            FaultKind::HandOver => {
+                if let Some(victim) = first.filter(|victim| !self.is_asleep(*victim)) {
+                    self.struck(fault.id, fault.kind, Some(victim));
+                    let to = self.somebody(fault.salt);
+                    self.step_down(victim, Some(to));
                 }
             }
             FaultKind::WatchCut | FaultKind::WatchCompacted => {
@@ -171,20 +178,34 @@ impl World<'_> {
         process.leaving = true;
         process.inside.leaving.store(true, Ordering::Relaxed);
         if !self.is_asleep(id) {
-            self.step_down(id);
+            self.step_down(id, None);
         }
         self.at(self.now + within, Due::End(id));
     }
 
-    fn step_down(&mut self, id: ProcessId) {
+    fn step_down(&mut self, id: ProcessId, successor: Option<String>) {
         self.with(id, |process, to| {
             let inside = process.inside.clone();
-            process.hand(to, move || {
-                if let Some(leadership) = inside.leadership() {
-                    leadership.step_down();
+            process.hand(to, move || match (inside.leadership(), successor) {
+                (Some(leadership), Some(successor)) => {
+                    let named = leadership.hand_over_to(&successor);
+                    debug_assert!(named.is_ok(), "{successor:?}");
                 }
+                (Some(leadership), None) => leadership.step_down(),
+                (None, _) => {}
             })
         });
+    }
+
+    /// Whom a leader may name as its successor: somebody who stands, by identity or Pod, or nobody.
+    fn somebody(&self, salt: u64) -> String {
+        let seat = usize::try_from(salt / 4 % 4).unwrap_or(0);
+        let sits = self.living().filter(|process| process.seat == seat).last();
+        match (salt % 4, sits) {
+            (0, _) => "nobody-of-that-name".to_owned(),
+            (1, _) | (_, None) => super::pods::name(seat),
+            (_, Some(process)) => process.identity.to_string(),
+        }
     }
 
     fn victims(&self, fault: &Fault) -> Vec<ProcessId> {

@@ -189,6 +189,14 @@ impl<'a> World<'a> {
                 FaultKind::ForeignHolder,
                 !self.plan.lock.is_for_life() && seats.iter().any(|seat| seat.foreign),
             ),
+            (
+                FaultKind::Cooldown,
+                seats.iter().any(|seat| seat.cooldown != seats[0].cooldown),
+            ),
+            (
+                FaultKind::TrustedClocks,
+                seats.iter().any(|seat| seat.max_skew.is_some()),
+            ),
         ];
         for (kind, is_so) in struck {
             if is_so {

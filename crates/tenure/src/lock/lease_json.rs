@@ -31,6 +31,8 @@ struct MarkJson {
     renew_time: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     released: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    successor: Option<String>,
 }
 
 /// What the object says. `None` only if it has no uid or resourceVersion: no server answers so.
@@ -139,6 +141,7 @@ fn put(object: &mut Value, write: &LeaseWrite, extras: &Extras) {
         duration_seconds: m.duration_seconds,
         renew_time: format_time(m.renew_time),
         released: m.released,
+        successor: m.successor.as_deref().map(str::to_owned),
     };
     let text = serde_json::to_string(&mark).unwrap_or_default();
     let mut metadata = Value::Object(std::mem::take(object_at(object, "metadata")));
@@ -177,6 +180,7 @@ fn mark(text: &str) -> Option<WriteMark> {
         duration_seconds: mark.duration_seconds,
         renew_time: parse_time(&mark.renew_time)?,
         released: mark.released,
+        successor: mark.successor.map(Into::into),
     })
 }
 
@@ -223,6 +227,7 @@ mod tests {
                 duration_seconds: 15,
                 renew_time,
                 released,
+                successor: None,
             },
         }
     }

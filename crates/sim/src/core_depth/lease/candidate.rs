@@ -46,6 +46,8 @@ impl LeaseCandidate {
             nonce,
             timing: seat.timing.lease(),
             wait_when_absent: newcomer.plan.strict,
+            cooldown: seat.cooldown,
+            trust_remote_clock: seat.max_skew,
             seed: newcomer.seed,
         };
         Self::Ours(LeaseElector::new(config.clone()), config)

@@ -69,11 +69,11 @@ impl ClientGo {
         Arc::clone(&self.identity)
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: &Command) {
         match command {
             Command::Stand => self.standing = true,
             Command::Withdraw => self.standing = false,
-            Command::StepDown => {
+            Command::StepDown | Command::HandOver { .. } => {
                 let by = self.now.mono.after(RETRY_PERIOD);
                 if let Some(term) = &mut self.leads
                     && !term.leaving
@@ -89,7 +89,7 @@ impl ClientGo {
                 if self.leads.take().is_some() {
                     self.standing = false;
                     self.call = None;
-                    if release && self.seen.is_some() {
+                    if *release && self.seen.is_some() {
                         self.release();
                     } else {
                         self.queue.push_back(Action::Notify(Notice::Kept));
@@ -174,6 +174,7 @@ impl ClientGo {
                 duration_seconds: 15,
                 renew_time: MicroTime::from_micros(0),
                 released: false,
+                successor: None,
             },
         }
     }
@@ -263,7 +264,7 @@ impl Elector for ClientGo {
     fn handle(&mut self, now: Now, event: Event<Observed, Observed>) {
         self.now = now;
         match event {
-            Event::Command(command) => self.command(command),
+            Event::Command(command) => self.command(&command),
             Event::Answer { id, outcome } => self.answered(id, outcome),
             // It has no watch.
             Event::Tick | Event::Watch(_) | Event::WatchOpened | Event::WatchClosed => {}

@@ -74,8 +74,13 @@ impl Model for LeaseModel {
             ours: candidate.is_ours() || newcomer.plan.client_go,
             grace: candidate.grace(),
             trusts: Some(newcomer.plan.seats[newcomer.seat].timing.trusts()),
+            trusts_clocks: newcomer.plan.seats[newcomer.seat].max_skew.is_some(),
         });
         candidate
+    }
+
+    fn identity(&self, process: ProcessId) -> Option<Arc<str>> {
+        self.identities.get(process.0 as usize).cloned()
     }
 
     fn apply(

@@ -159,6 +159,7 @@ impl Model for LifeModel {
             ours: true,
             grace: u64::try_from(SeatTiming::life().grace.as_nanos()).unwrap_or(0),
             trusts: None,
+            trusts_clocks: false,
         });
         if !owner.exists
             && let Some((_, kind)) = owner.why

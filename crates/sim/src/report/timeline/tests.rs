@@ -85,6 +85,7 @@ fn started(process: u32) -> Happening {
         ours: true,
         grace: SECOND,
         trusts: None,
+        trusts_clocks: false,
     }
 }
 
