@@ -1,14 +1,11 @@
 //! One candidate: a process of its own, which says in lines of JSON what happens to it.
 
-use std::{
-    path::Path,
-    process::Stdio,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
+use tenure::clock::{Clock as _, SystemClock};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -138,11 +135,9 @@ impl Candidate {
     }
 }
 
+/// The wall clock, by which the candidates tell when something happened.
 pub(crate) fn unix_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    })
+    SystemClock.wall().as_micros().saturating_mul(1000)
 }
 
 /// From nanoseconds.

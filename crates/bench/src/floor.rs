@@ -1,7 +1,5 @@
 //! What no election can be faster than: one client frees a Lease, another sees that and takes it.
 
-use std::time::Instant;
-
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
 use kube::{
@@ -30,16 +28,14 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
     let params = PostParams::default();
     for _ in 0..rounds.saturating_add(WARM_UP) {
         held.data["spec"]["holderIdentity"] = json!("");
-        let began = Instant::now();
+        let began = tenure::now();
         let freed = leaver.replace(LEASE, &params, &held);
         let seen = async {
             loop {
                 match events.try_next().await?.context("the watch has ended")? {
-                    WatchEvent::Modified(mut seen) => {
-                        if seen.data["spec"]["holderIdentity"] == "" {
-                            seen.data["spec"]["holderIdentity"] = json!("b");
-                            break anyhow::Ok(taker.replace(LEASE, &params, &seen).await?);
-                        }
+                    WatchEvent::Modified(mut seen) if seen.data["spec"]["holderIdentity"] == "" => {
+                        seen.data["spec"]["holderIdentity"] = json!("b");
+                        break anyhow::Ok(taker.replace(LEASE, &params, &seen).await?);
                     }
                     WatchEvent::Error(status) => anyhow::bail!("the watch fails: {status}"),
                     _ => {}
@@ -49,11 +45,11 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
         let (freed, taken) = futures::join!(freed, seen);
         freed?;
         held = taken?;
-        whole.push(began.elapsed().as_secs_f64() * 1e3);
+        whole.push(tenure::now().since(began).as_secs_f64() * 1e3);
         held.data["spec"]["holderIdentity"] = json!("a");
-        let began = Instant::now();
+        let began = tenure::now();
         held = leaver.replace(LEASE, &params, &held).await?;
-        one.push(began.elapsed().as_secs_f64() * 1e3);
+        one.push(tenure::now().since(began).as_secs_f64() * 1e3);
         tokio::time::sleep(PAUSE).await;
     }
     let rest = |mut values: Vec<f64>| values.split_off(WARM_UP as usize);
