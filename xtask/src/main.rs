@@ -2,6 +2,7 @@
 //!
 //! What people type and what CI calls are the same words.
 
+mod bench;
 mod clock;
 mod control_plane;
 mod deny;
@@ -61,6 +62,8 @@ enum Word {
     Sim(sim::SimArgs),
     /// Whether the simulation finds every seeded bug of crates/sim/mutants (docs/mutants.md)
     Mutants(mutants::MutantsArgs),
+    /// Time elections beside client-go's on a real control plane (docs/benchmarks)
+    Bench(bench::BenchArgs),
     /// Build the control plane for tests if its sources are new, and print the program's path
     ControlPlane,
 }
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
         Word::Sim(args) => sim::ask(&mut report, &places, &args),
         Word::Mutants(args) => mutants::ask(&mut report, &places, &args),
+        Word::Bench(args) => bench::steps(&mut report, &places, &args),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
                 println!("{}", program.display());
@@ -132,6 +136,8 @@ mod tests {
             "mutants --list",
             "mutants wall-clock-expiry --seeds 10 --jobs 1 --faults-needed",
             "mutants --sample 5 --of 7",
+            "bench --quick --only floor,handover-1 --out f",
+            "bench --list",
             "control-plane",
         ] {
             assert!(parse(word).is_ok(), "{word}");

@@ -11,6 +11,10 @@ use anyhow::{Context, Result, bail};
 use crate::places::Places;
 use crate::report::{Report, Verdict};
 
+/// How many rules there are for the Lease, and for leader for life.
+pub(crate) const LEASE_RULES: u32 = 24;
+pub(crate) const LIFE_RULES: u32 = 11;
+
 const DOCUMENT: &str = "docs/protocol.md";
 const BEGIN: &str = "<!-- rules:";
 const END: &str = "<!-- end of rules -->";
@@ -45,9 +49,9 @@ fn check(root: &Path, bless: bool) -> Result<Verdict> {
 
 /// All rules, in the order of the document.
 fn rules() -> impl Iterator<Item = String> {
-    (1..=24)
+    (1..=LEASE_RULES)
         .map(|n| format!("L{n}"))
-        .chain((1..=11).map(|n| format!("F{n}")))
+        .chain((1..=LIFE_RULES).map(|n| format!("F{n}")))
 }
 
 /// The document with the tests that there are.

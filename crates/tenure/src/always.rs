@@ -11,6 +11,7 @@ use crate::{
     election::{HOLDERS_KEPT, Handles, LeaderElection},
     lock::always::NoLock,
     telling::Telling,
+    warm::Warmth,
 };
 
 const GRACE: Duration = Duration::from_secs(3);
@@ -41,6 +42,7 @@ impl LeaderElection {
         };
         let driver = Driver::new(Parts {
             lock: NoLock,
+            warmth: Warmth::none(),
             elector,
             clock,
             orders: order_receiver,

@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::{
     builder::{Builder, Kind},
     call::Resource,
-    client,
+    client::Connection,
     context_info::{ContextInfo, OwnPod},
     driver::{Driver, Outside, Parts, Pulse},
     election::{HOLDERS_KEPT, Handles, LeaderElection},
@@ -144,9 +144,10 @@ impl Builder {
         let (clock, release_on_drop) = (self.clock, self.release_on_drop);
         // A leader for life's core knows by itself whether to delete the lock (F10).
         let release = self.release || self.kind != Kind::Lease;
-        let driver = move |client: kube::Client| {
+        let driver = move |connection: Connection| {
             Driver::new(Parts {
-                lock: make(client),
+                lock: make(connection.client()),
+                warmth: connection.warmth(),
                 elector,
                 clock,
                 orders: order_receiver,
@@ -167,8 +168,8 @@ impl Builder {
         if self.dedicated_thread {
             connect.on_a_thread(driver)?;
         } else {
-            let client = connect.client()?;
-            tokio::spawn(driver(client).run());
+            let connection = connect.connection()?;
+            tokio::spawn(driver(connection).run());
         }
         Ok(LeaderElection::from_handles(handles))
     }
@@ -217,22 +218,23 @@ fn me(pod: &OwnPod, processes: &dyn Processes) -> Me {
 /// Where the election's client comes from.
 pub(crate) enum Connect {
     To(Box<kube::Config>),
-    Ready(kube::Client),
+    Ready(Connection),
 }
 
 impl Connect {
-    fn client(self) -> Result<kube::Client, ElectionError> {
+    fn connection(self) -> Result<Connection, ElectionError> {
         match self {
-            Self::To(config) => client::election_client(*config)
-                .map_err(|error| ElectionError::Kubernetes(Box::new(error))),
-            Self::Ready(client) => Ok(client),
+            Self::To(config) => {
+                Connection::new(*config).map_err(|error| ElectionError::Kubernetes(Box::new(error)))
+            }
+            Self::Ready(connection) => Ok(connection),
         }
     }
 
     /// A client's connections live on the runtime that made it, so it is made there.
     fn on_a_thread<L: Lock>(
         self,
-        driver: impl FnOnce(kube::Client) -> Driver<L> + Send + 'static,
+        driver: impl FnOnce(Connection) -> Driver<L> + Send + 'static,
     ) -> Result<(), ElectionError> {
         let failed = |error: std::io::Error| {
             ElectionError::Kubernetes(Box::new(kube::Error::Service(error.into())))
@@ -241,13 +243,13 @@ impl Connect {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let client = {
+        let connection = {
             let _inside = runtime.enter();
-            self.client()?
+            self.connection()?
         };
         std::thread::Builder::new()
             .name("tenure".to_owned())
-            .spawn(move || runtime.block_on(driver(client).run()))
+            .spawn(move || runtime.block_on(driver(connection).run()))
             .map_err(failed)?;
         Ok(())
     }

@@ -307,7 +307,7 @@ impl Builder {
     ) -> Result<LeaderElection, ElectionError> {
         self.check()?;
         let connect = match &self.connection {
-            Some(connection) => Connect::Ready(connection.client()),
+            Some(connection) => Connect::Ready(connection.clone()),
             None => Connect::To(Box::new(config)),
         };
         self.begin(connect, &context)
@@ -325,7 +325,7 @@ impl Builder {
         context: ContextInfo,
     ) -> Result<LeaderElection, ElectionError> {
         self.check()?;
-        self.begin(Connect::Ready(client), &context)
+        self.begin(Connect::Ready(Connection::over(client)), &context)
     }
 
     fn check(&self) -> Result<(), SettingsError> {

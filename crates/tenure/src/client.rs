@@ -10,6 +10,8 @@ use std::{fmt, time::Duration};
 
 use kube::{Client, Config};
 
+use crate::warm::Warmth;
+
 /// The longest that connecting may take, TLS included. A call gives up earlier, at its own limit;
 /// this one ends tries that nobody waits for any more.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -19,13 +21,25 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// Everything else in `config` is kept: credentials, certificates, proxy, impersonation, headers.
 ///
+/// With the feature `rustls-tls` of this crate its requests leave at once (`TCP_NODELAY`), which kube
+/// itself has no setting for: worth over 40 ms for the first write of a connection. Behind a proxy,
+/// and with credentials from a command, it is kube's own stack all the same.
+///
 /// # Errors
 /// Whatever kube finds wrong with the configuration. Whether a server answers is not tried.
 ///
 /// # Panics
 /// Outside of a tokio runtime, as [`Client::try_from`].
 pub fn election_client(config: Config) -> Result<Client, kube::Error> {
-    Client::try_from(for_elections(config))
+    client_by(for_elections(config))
+}
+
+#[cfg(feature = "rustls-tls")]
+use crate::direct::client as client_by;
+
+#[cfg(not(feature = "rustls-tls"))]
+fn client_by(config: Config) -> Result<Client, kube::Error> {
+    Client::try_from(config)
 }
 
 fn for_elections(mut config: Config) -> Config {
@@ -42,9 +56,14 @@ fn for_elections(mut config: Config) -> Config {
 /// An election that is not given one makes its own, which is what few elections should do: then
 /// nothing else queues before a renewal. With a hundred locks in one process, sharing saves a
 /// hundred TLS handshakes and as many idle connections.
+///
+/// While nothing else is sent over it, `GET /version` once a minute keeps it open, so that a
+/// takeover does not begin with a handshake. A connection [`over`](Self::over) somebody's client
+/// is left to them, unless they say [`keep_warm`](Self::keep_warm).
 #[derive(Clone)]
 pub struct Connection {
     client: Client,
+    warmth: Warmth,
 }
 
 impl Connection {
@@ -57,18 +76,33 @@ impl Connection {
     /// Outside of a tokio runtime. Connections live on the runtime that they are made on, and must
     /// not outlive it.
     pub fn new(config: Config) -> Result<Self, kube::Error> {
-        election_client(config).map(Self::over)
+        let client = election_client(config)?;
+        let warmth = Warmth::of(&client);
+        Ok(Self { client, warmth })
     }
 
     /// A connection over a client that somebody made. It should not retry by itself (rule L16):
     /// set [`Config::default_retry`] to false before making it.
     pub fn over(client: Client) -> Self {
-        Self { client }
+        let warmth = Warmth::none();
+        Self { client, warmth }
+    }
+
+    /// Keep it open while nothing else is sent over it, as [`new`](Self::new) does: with
+    /// `GET /version` once a minute, while an election that uses it runs.
+    #[must_use]
+    pub fn keep_warm(self) -> Self {
+        let warmth = Warmth::of(&self.client);
+        Self { warmth, ..self }
     }
 
     /// The client, as another handle on the same connections.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    pub(crate) fn warmth(&self) -> Warmth {
+        self.warmth.clone()
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     lock::{Lock, ReplyOf, Watched},
     published::Term,
     telling::Telling,
+    warm::Warmth,
 };
 
 /// What the rest of the library asks of the driver.
@@ -74,6 +75,8 @@ impl Pulse {
 
 pub(crate) struct Driver<L: Lock> {
     lock: L,
+    warmth: Warmth,
+    warming: FuturesUnordered<BoxFuture<'static, ()>>,
     elector: L::Elector,
     clock: SharedClock,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -97,6 +100,7 @@ pub(crate) struct Driver<L: Lock> {
 /// What a driver is made of.
 pub(crate) struct Parts<L: Lock> {
     pub(crate) lock: L,
+    pub(crate) warmth: Warmth,
     pub(crate) elector: L::Elector,
     pub(crate) clock: SharedClock,
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
@@ -121,6 +125,7 @@ impl<L: Lock> Driver<L> {
     pub(crate) fn new(parts: Parts<L>) -> Self {
         let Parts {
             lock,
+            warmth,
             elector,
             clock,
             orders,
@@ -135,6 +140,8 @@ impl<L: Lock> Driver<L> {
         } = parts;
         Self {
             lock,
+            warmth,
+            warming: FuturesUnordered::new(),
             elector,
             clock,
             orders,
@@ -176,9 +183,13 @@ impl<L: Lock> Driver<L> {
                     Some(Event::Answer { id, outcome })
                 }
                 Some(watched) = watch.next() => self.watched(watched),
+                Some(()) = self.warming.next(), if !self.warming.is_empty() => None,
             };
             if let Some(event) = event {
                 self.feed(event);
+            }
+            if let Some(question) = self.warmth.ask(self.clock.mono()) {
+                self.warming.push(Box::pin(question));
             }
         }
         self.end();
@@ -186,9 +197,8 @@ impl<L: Lock> Driver<L> {
 
     fn sleep_until(&self) -> Instant {
         let longest = self.clock.mono().after(LONGEST_SLEEP);
-        self.elector
-            .deadline()
-            .map_or(longest, |deadline| deadline.min(longest))
+        let dues = [self.elector.deadline(), self.warmth.due()];
+        dues.into_iter().flatten().fold(longest, Instant::min)
     }
 
     fn feed(&mut self, event: EventOf<L>) {
@@ -200,6 +210,7 @@ impl<L: Lock> Driver<L> {
         while let Some(action) = self.elector.poll() {
             match action {
                 Action::Call { id, request } => {
+                    self.warmth.used(mono);
                     let call = self.lock.call(request);
                     self.calls.push(Box::pin(async move { (id, call.await) }));
                 }

@@ -85,6 +85,8 @@ pub mod client;
 pub mod clock;
 pub mod context_info;
 pub mod crd;
+#[cfg(feature = "rustls-tls")]
+mod direct;
 mod driver;
 mod election;
 mod error;
@@ -95,6 +97,7 @@ pub mod process;
 mod published;
 pub mod rbac;
 mod telling;
+mod warm;
 
 pub use builder::{Builder, Kind};
 pub use client::Connection;

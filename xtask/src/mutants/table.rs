@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::rules::{LEASE_RULES, LIFE_RULES};
+
 /// Where the mutants are, from the workspace on.
 pub(super) const FOLDER: &str = "crates/sim/mutants";
 const LIST: &str = "mutants.toml";
@@ -193,9 +195,9 @@ impl fmt::Display for Depth {
 }
 
 fn is_rule(rule: &str) -> bool {
-    let number = |letter: char| rule.strip_prefix(letter)?.parse::<u8>().ok();
-    number('L').is_some_and(|number| (1..=21).contains(&number))
-        || number('F').is_some_and(|number| (1..=11).contains(&number))
+    let number = |letter: char| rule.strip_prefix(letter)?.parse::<u32>().ok();
+    number('L').is_some_and(|number| (1..=LEASE_RULES).contains(&number))
+        || number('F').is_some_and(|number| (1..=LIFE_RULES).contains(&number))
 }
 
 /// The generator known as SplitMix64.
@@ -238,7 +240,7 @@ mod tests {
         let one = entry("one");
         assert!(refused(&(one.clone() + &one)).contains("one is there twice"));
         for (from, to, says) in [
-            ("L1", "L22", "L22"),
+            ("L1", "L99", "L99"),
             ("F11", "F0", "F0"),
             ("\"L1\", \"F11\"", "", "one: [] are not rules"),
             ("\"core\"", "\"deep\"", "deep"),

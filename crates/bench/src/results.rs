@@ -1,0 +1,140 @@
+//! What was measured: kept as JSON, one file for all measurements.
+
+use std::{collections::BTreeMap, fmt, fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "results.json";
+
+/// All measurements, by name.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) measurements: BTreeMap<String, Vec<Series>>,
+}
+
+/// Where it was measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) memory_mib: u64,
+}
+
+/// The values of one contestant, in rising order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Series {
+    pub(crate) contestant: String,
+    /// What is counted: `ms`, `MiB`.
+    pub(crate) unit: String,
+    pub(crate) what: String,
+    pub(crate) n: usize,
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+    pub(crate) mean: f64,
+    pub(crate) values: Vec<f64>,
+}
+
+impl Results {
+    /// What was there before stays, but for what is measured anew.
+    pub(crate) fn read_or_new(folder: &Path, machine: Machine) -> Self {
+        let before = fs::read_to_string(folder.join(FILE)).ok();
+        let before = before.and_then(|text| serde_json::from_str::<Self>(&text).ok());
+        Self {
+            machine,
+            measurements: before.map(|before| before.measurements).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn replace(&mut self, name: &str, series: Vec<Series>) {
+        self.measurements.insert(name.to_owned(), series);
+    }
+
+    pub(crate) fn of(&self, name: &str, contestant: &str) -> Option<&Series> {
+        self.measurements
+            .get(name)?
+            .iter()
+            .find(|series| series.contestant == contestant)
+    }
+
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(FILE);
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let kib = read("/proc/meminfo")
+            .split_whitespace()
+            .nth(1)
+            .and_then(|kib| kib.parse::<u64>().ok());
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            memory_mib: kib.unwrap_or(0) / 1024,
+        }
+    }
+}
+
+impl Series {
+    /// Nothing, where there are no values.
+    pub(crate) fn of(
+        contestant: &str,
+        unit: &str,
+        what: &str,
+        mut values: Vec<f64>,
+    ) -> Option<Self> {
+        values.retain(|value| value.is_finite());
+        values.sort_by(f64::total_cmp);
+        let last = values.len().checked_sub(1)?;
+        // The nearest rank: a value that was measured, never one in between.
+        let at = |per_mille: usize| values[(last * per_mille).div_ceil(1000).min(last)];
+        #[allow(clippy::cast_precision_loss, reason = "counts of rounds are small")]
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        Some(Self {
+            contestant: contestant.to_owned(),
+            unit: unit.to_owned(),
+            what: what.to_owned(),
+            n: values.len(),
+            p50: at(500),
+            p90: at(900),
+            p99: at(990),
+            max: values[last],
+            mean,
+            values,
+        })
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:22} {:34} n {:4}  p50 {:9.2}  p90 {:9.2}  p99 {:9.2}  max {:9.2} {}",
+            self.contestant, self.what, self.n, self.p50, self.p90, self.p99, self.max, self.unit
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        let series = Series::of("a", "ms", "x", values).expect("values");
+        assert_eq!((series.p50, series.p90, series.p99), (51.0, 91.0, 100.0));
+        assert_eq!((series.n, series.max, series.mean), (100, 100.0, 50.5));
+        let one = Series::of("a", "ms", "x", vec![7.0, f64::NAN]).expect("a value");
+        assert_eq!((one.n, one.p50, one.p99), (1, 7.0, 7.0));
+        assert!(Series::of("a", "ms", "x", Vec::new()).is_none());
+    }
+}

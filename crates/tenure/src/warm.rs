@@ -1,0 +1,120 @@
+//! A connection that is used now and then stays open.
+//!
+//! A standby with a watch sends nothing for hours, and both sides close connections that have been
+//! idle for 90 s. The takeover would then begin with a TCP and a TLS handshake. So a question that
+//! costs the server next to nothing goes out when there was no other call for a minute. It is not
+//! about the lock, nothing waits for its answer, and nothing is decided by it.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Request;
+use kube::Client;
+use tenure_core::Instant;
+
+/// A connection is not idle for longer.
+pub(crate) const EVERY: Duration = Duration::from_secs(60);
+/// The answer is not waited for any longer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What keeps the connection of one client open. Clones share it, with everybody who calls.
+#[derive(Clone)]
+pub(crate) struct Warmth {
+    /// None where the connection is somebody else's business.
+    client: Option<Client>,
+    used: Arc<AtomicU64>,
+}
+
+impl Warmth {
+    pub(crate) fn of(client: &Client) -> Self {
+        Self {
+            client: Some(client.clone()),
+            used: Arc::default(),
+        }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self {
+            client: None,
+            used: Arc::default(),
+        }
+    }
+
+    /// Something was sent, which keeps the connection open for a while.
+    pub(crate) fn used(&self, now: Instant) {
+        self.used.fetch_max(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// When the question is due, if nothing else is sent until then.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.client.as_ref()?;
+        let used = self.used.load(Ordering::Relaxed);
+        // What was never used is not kept open.
+        (used > 0).then(|| Instant::from_nanos(used).after(EVERY))
+    }
+
+    /// The question, if it is due: of those who share a connection only one gets it.
+    pub(crate) fn ask(&self, now: Instant) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let due = self.due().filter(|due| now >= *due)?;
+        let used = due.before(EVERY).as_nanos();
+        self.used
+            .compare_exchange(used, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed)
+            .ok()?;
+        let client = self.client.clone()?;
+        Some(async move {
+            let Ok(request) = Request::get("/version").body(Vec::new()) else {
+                return;
+            };
+            // Whatever comes of it, the connection was used, or is known to be gone.
+            let _ = tokio::time::timeout(LIMIT, client.request_text(request)).await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warmth() -> Warmth {
+        let answer = tower::service_fn(|_: Request<kube::client::Body>| async {
+            Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::empty()))
+        });
+        Warmth::of(&Client::new(answer, "default"))
+    }
+
+    fn second(n: u64) -> Instant {
+        Instant::from_nanos(n * 1_000_000_000)
+    }
+
+    #[tokio::test]
+    async fn the_question_is_due_a_minute_after_the_last_call_and_one_of_many_asks_it() {
+        let (a, b) = {
+            let warmth = warmth();
+            (warmth.clone(), warmth)
+        };
+        assert_eq!(a.due(), None, "nothing was sent yet");
+        assert!(a.ask(second(1000)).is_none());
+        a.used(second(1000));
+        b.used(second(1030));
+        a.used(second(1020));
+        assert_eq!(a.due(), Some(second(1090)));
+        assert!(a.ask(second(1089)).is_none());
+        let asked = b.ask(second(1095)).expect("it is due");
+        assert!(a.ask(second(1095)).is_none(), "b has asked");
+        assert_eq!(a.due(), Some(second(1155)));
+        asked.await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_somebody_elses_is_left_alone() {
+        let warmth = Warmth::none();
+        warmth.used(second(1));
+        assert!(warmth.due().is_none() && warmth.ask(second(1000)).is_none());
+    }
+}

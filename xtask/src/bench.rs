@@ -1,0 +1,87 @@
+//! The benchmarks: what they need is built, then `tenure-bench` measures (docs/benchmarks).
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::control_plane;
+use crate::go::{self, Go};
+use crate::places::Places;
+use crate::process::{command, run};
+use crate::report::{Report, Verdict};
+
+/// The candidate on client-go, from the workspace on.
+const CLIENT_GO: &str = "testing/baselines/client-go";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A tenth of the rounds
+    #[arg(long)]
+    quick: bool,
+    /// Only these measurements, such as floor,handover-1
+    #[arg(long, value_name = "NAMES")]
+    only: Option<String>,
+    /// Where the results, the charts and the page go [default: docs/benchmarks]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// What can be measured, and how long it takes
+    #[arg(long)]
+    list: bool,
+}
+
+/// Measures, on a real control plane.
+pub(crate) fn steps(report: &mut Report, places: &Places, args: &BenchArgs) {
+    let program = if args.list {
+        None
+    } else {
+        let Some(program) = control_plane::step(report, places) else {
+            return;
+        };
+        Some(program)
+    };
+    report.step("benchmarks", || measure(places, args, program));
+}
+
+fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<Verdict> {
+    let packages = ["-p", "tenure-bench", "-p", "tenure-cli"];
+    let build = [&["build", "--release", "--locked"][..], &packages].concat();
+    run(&mut command("cargo", &build, &places.root))?;
+    let programs = places.target.join("release");
+    let mut bench = command(programs.join("tenure-bench"), &[], &places.root);
+    bench.arg("--tenure").arg(programs.join("tenure"));
+    if args.list {
+        run(bench.arg("--list"))?;
+        return Ok(Verdict::Passed);
+    }
+    match go::find(places)? {
+        Ok(go) => {
+            bench.arg("--client-go").arg(client_go(places, &go)?);
+        }
+        Err(why) => bail!("client-go cannot be measured: {why}"),
+    }
+    if args.quick {
+        bench.arg("--quick");
+    }
+    if let Some(only) = &args.only {
+        bench.arg("--only").arg(only);
+    }
+    let out = args.out.clone();
+    bench
+        .arg("--out")
+        .arg(out.unwrap_or_else(|| places.root.join("docs/benchmarks")));
+    if let Some(plane) = plane {
+        bench.env("TENURE_CONTROL_PLANE", plane);
+    }
+    run(&mut bench)?;
+    Ok(Verdict::Passed)
+}
+
+/// Builds the candidate on client-go.
+fn client_go(places: &Places, go: &Go) -> Result<PathBuf> {
+    let program = places.target.join("baselines").join("client-go");
+    let module = places.root.join(CLIENT_GO);
+    let arguments = ["build", "-ldflags", "-s -w", "-o"];
+    run(go.command(&arguments, &module).arg(&program).arg("."))?;
+    Ok(program)
+}
