@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -22,7 +23,7 @@ import (
 )
 
 type options struct {
-	name, namespace, kubeconfig            string
+	name, namespace, kubeconfig, identity  string
 	leaseDuration, renewDeadline, retrying time.Duration
 	candidates, locks                      int
 }
@@ -32,12 +33,18 @@ func main() {
 	flag.StringVar(&o.name, "name", "", "name of the Lease; with --locks, of which NAME-0, NAME-1, ... are made")
 	flag.StringVar(&o.namespace, "namespace", "default", "namespace of the Lease")
 	flag.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig file")
+	flag.StringVar(&o.identity, "identity", "", "what to stand as; several candidates add their numbers (default: made up)")
 	flag.DurationVar(&o.leaseDuration, "lease-duration", 15*time.Second, "as client-go's LeaseDuration")
 	flag.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "as client-go's RenewDeadline")
 	flag.DurationVar(&o.retrying, "retry-period", 2*time.Second, "as client-go's RetryPeriod")
 	flag.IntVar(&o.candidates, "candidates", 1, "candidates for each lock, each with connections of its own")
 	flag.IntVar(&o.locks, "locks", 1, "locks, which share each candidate's connections")
+	version := flag.Bool("version", false, "print the version of client-go")
 	flag.Parse()
+	if *version {
+		fmt.Println("client-go", clientGoVersion())
+		return
+	}
 	if o.name == "" || flag.NArg() > 0 || o.candidates < 1 || o.locks < 1 {
 		fmt.Fprintln(os.Stderr, "usage: client-go-candidate --name NAME [flags]; see --help")
 		os.Exit(2)
@@ -62,7 +69,7 @@ func run(o options) error {
 	config.QPS = -1
 	events := newEvents(os.Stdout)
 	var all sync.WaitGroup
-	for range o.candidates {
+	for number := range o.candidates {
 		client, err := ownClient(config)
 		if err != nil {
 			return err
@@ -72,7 +79,7 @@ func run(o options) error {
 			if o.locks > 1 {
 				name = fmt.Sprintf("%s-%d", o.name, lock)
 			}
-			c := candidate{options: o, client: client, name: name, identity: identity(), events: events}
+			c := candidate{options: o, client: client, name: name, identity: o.identityOf(number), events: events}
 			all.Go(func() { c.stand(ctx) })
 		}
 	}
@@ -88,10 +95,29 @@ func ownClient(config *rest.Config) (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(own)
 }
 
-func identity() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "host"
+// clientGoVersion is what this program was built with.
+func clientGoVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == "k8s.io/client-go" {
+				return module.Version
+			}
+		}
 	}
-	return fmt.Sprintf("%s_%d_%016x", host, os.Getpid(), rand.Uint64())
+	return "of an unknown version"
+}
+
+func (o options) identityOf(number int) string {
+	switch {
+	case o.identity == "":
+		host, err := os.Hostname()
+		if err != nil {
+			host = "host"
+		}
+		return fmt.Sprintf("%s_%d_%016x", host, os.Getpid(), rand.Uint64())
+	case o.candidates > 1:
+		return fmt.Sprintf("%s-%d", o.identity, number)
+	default:
+		return o.identity
+	}
 }
