@@ -114,11 +114,11 @@ pub(crate) async fn measure(
         fleets.push((fleet, Times::default()));
     }
     for _ in 0..rounds {
+        // Anywhere between two tries of those who try every two seconds.
+        let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
+        tokio::time::sleep(pause).await;
         for (fleet, times) in &mut fleets {
             let before = Requests::read(bench).await?;
-            // Anywhere between two tries of those who try every two seconds.
-            let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
-            tokio::time::sleep(pause).await;
             floor.rounds(FLOORS).await?;
             round(fleet, times).await?;
             let conflicts = Requests::read(bench).await?.conflicts - before.conflicts;

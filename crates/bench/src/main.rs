@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     plane::{Bench, Programs},
@@ -104,7 +105,7 @@ impl Measurement {
         let amount = f64::from(self.amount(quick));
         match self.how {
             How::Floor { .. } => amount * 0.3,
-            How::HandOver { standbys, .. } => amount * 9.0 + f64::from(standbys) * 0.3,
+            How::HandOver { standbys, .. } => amount * 6.5 + f64::from(standbys) * 0.3,
             How::Killed { .. } => amount * 25.0,
             How::Weight { .. } => amount * 22.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
@@ -144,13 +145,25 @@ async fn main() -> Result<()> {
         bail!("there is no measurement {name}; --list names them");
     }
     if !args.draw {
-        measure(&args).await?;
+        // Whatever ends us, what we started ends with us.
+        tokio::select! {
+            measured = measure(&args) => measured?,
+            ended = asked_to_end() => return ended,
+        }
     }
     let results = Results::read(&args.out)?;
     chart::draw(&results, &args.out)?;
     page::write(&results, &args.out)?;
     println!("written to {}", args.out.display());
     Ok(())
+}
+
+async fn asked_to_end() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => bail!("asked to end by SIGTERM"),
+        asked = tokio::signal::ctrl_c() => asked.map_err(Into::into).and_then(|()| bail!("asked to end")),
+    }
 }
 
 /// Measures, and keeps what there is after each measurement.

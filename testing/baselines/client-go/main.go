@@ -61,6 +61,7 @@ func run(o options) error {
 	klog.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	go endWithParent(os.Getppid())
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return err
@@ -85,6 +86,14 @@ func run(o options) error {
 	}
 	all.Wait()
 	return nil
+}
+
+// endWithParent: when whoever started this is gone, nobody would end it.
+func endWithParent(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(time.Second)
+	}
+	os.Exit(0)
 }
 
 // ownClient gives a client that shares no connection with any other: client-go keeps one transport

@@ -68,12 +68,23 @@ async fn main() -> Result<()> {
             standing.push(tokio::spawn(stand(election, ending.clone())));
         }
     }
-    terminate.recv().await;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        () = orphaned() => std::process::exit(0),
+    }
     end.send_replace(true);
     for one in standing {
         one.await??;
     }
     Ok(())
+}
+
+/// Whoever started this is gone: nobody would end it.
+async fn orphaned() {
+    let parent = rustix::process::getppid();
+    while rustix::process::getppid() == parent {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Stands, again after each loss, until the end.
