@@ -79,7 +79,7 @@ fn page(results: &Results) -> String {
         let _ = writeln!(
             page,
             "| {} | {} | {} | {} | {verdict} |",
-            goal.what, goal.client_go, goal.goal, goal.tenure
+            goal.what, goal.client_go, goal.wanted, goal.tenure
         );
     }
     page.push_str(HOW);

@@ -168,6 +168,10 @@ impl Series {
         mut values: Vec<f64>,
     ) -> Option<Self> {
         values.retain(|value| value.is_finite());
+        // A millionth of a unit is less than any of these can tell.
+        for value in &mut values {
+            *value = (*value * 1e6).round() / 1e6;
+        }
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
         // The nearest rank: a value that was measured, never one in between.
