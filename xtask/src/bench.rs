@@ -14,12 +14,15 @@ use crate::report::{Report, Verdict};
 /// The candidate on client-go, from the workspace on.
 const CLIENT_GO: &str = "testing/baselines/client-go";
 
+/// A control plane that somebody has built already.
+const NAMED: &str = "TENURE_CONTROL_PLANE";
+
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// A tenth of the rounds
+    /// A tenth of the rounds, and shorter windows
     #[arg(long)]
     quick: bool,
-    /// Only these measurements, such as floor,handover-1
+    /// Only these measurements, such as floor,handover-1; what there is of others stays
     #[arg(long, value_name = "NAMES")]
     only: Option<String>,
     /// Where the results, the charts and the page go [default: docs/benchmarks]
@@ -28,12 +31,18 @@ pub(crate) struct BenchArgs {
     /// What can be measured, and how long it takes
     #[arg(long)]
     list: bool,
+    /// Measure nothing: draw the charts and write the page from results.json
+    #[arg(long, conflicts_with_all = ["quick", "only", "list"])]
+    draw: bool,
 }
 
 /// Measures, on a real control plane.
 pub(crate) fn steps(report: &mut Report, places: &Places, args: &BenchArgs) {
-    let program = if args.list {
+    let named = std::env::var_os(NAMED).filter(|path| !path.is_empty());
+    let program = if args.list || args.draw {
         None
+    } else if let Some(program) = named {
+        Some(program.into())
     } else {
         let Some(program) = control_plane::step(report, places) else {
             return;
@@ -50,8 +59,19 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
     let programs = places.target.join("release");
     let mut bench = command(programs.join("tenure-bench"), &[], &places.root);
     bench.arg("--tenure").arg(programs.join("tenure"));
+    if args.quick {
+        bench.arg("--quick");
+    }
     if args.list {
         run(bench.arg("--list"))?;
+        return Ok(Verdict::Passed);
+    }
+    let out = args.out.clone();
+    bench
+        .arg("--out")
+        .arg(out.unwrap_or_else(|| places.root.join("docs/benchmarks")));
+    if args.draw {
+        run(bench.arg("--draw"))?;
         return Ok(Verdict::Passed);
     }
     match go::find(places)? {
@@ -60,18 +80,11 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
         }
         Err(why) => bail!("client-go cannot be measured: {why}"),
     }
-    if args.quick {
-        bench.arg("--quick");
-    }
     if let Some(only) = &args.only {
         bench.arg("--only").arg(only);
     }
-    let out = args.out.clone();
-    bench
-        .arg("--out")
-        .arg(out.unwrap_or_else(|| places.root.join("docs/benchmarks")));
     if let Some(plane) = plane {
-        bench.env("TENURE_CONTROL_PLANE", plane);
+        bench.env(NAMED, plane);
     }
     run(&mut bench)?;
     Ok(Verdict::Passed)
@@ -81,7 +94,14 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
 fn client_go(places: &Places, go: &Go) -> Result<PathBuf> {
     let program = places.target.join("baselines").join("client-go");
     let module = places.root.join(CLIENT_GO);
-    let arguments = ["build", "-ldflags", "-s -w", "-o"];
+    let arguments = [
+        "build",
+        "-mod=readonly",
+        "-buildvcs=false",
+        "-ldflags",
+        "-s -w",
+        "-o",
+    ];
     run(go.command(&arguments, &module).arg(&program).arg("."))?;
     Ok(program)
 }

@@ -138,6 +138,7 @@ mod tests {
             "mutants --sample 5 --of 7",
             "bench --quick --only floor,handover-1 --out f",
             "bench --list",
+            "bench --draw --out f",
             "control-plane",
         ] {
             assert!(parse(word).is_ok(), "{word}");

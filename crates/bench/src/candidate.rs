@@ -1,4 +1,5 @@
-//! One candidate: a process of its own, which says in lines of JSON what happens to it.
+//! One candidate, or a crowd of them: a process of its own, which says in lines of JSON what
+//! happens.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -7,15 +8,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tenure::clock::{Clock as _, SystemClock};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    sync::mpsc,
     time::timeout,
 };
+
+use crate::plane::Bench;
 
 /// On what it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The program `tenure`.
     Tenure,
+    /// The least program on the library.
+    Library,
     ClientGo,
 }
 
@@ -27,11 +34,21 @@ pub(crate) struct Told {
     pub(crate) holder: Option<String>,
 }
 
-/// A running candidate, which is killed when it is dropped.
+/// Who stands, and for what.
+pub(crate) struct Standing<'a> {
+    pub(crate) lock: &'a str,
+    /// Only the program `tenure` and client-go are told it.
+    pub(crate) identity: &'a str,
+    pub(crate) candidates: usize,
+    pub(crate) locks: usize,
+}
+
+/// A running process, which is killed when it is dropped.
 pub(crate) struct Candidate {
     pub(crate) identity: String,
+    pub(crate) pid: i32,
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 /// Nobody takes longer to lead, however dead the last leader is.
@@ -41,29 +58,38 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tenure => "tenure",
+            Self::Library => "tenure, library",
+            Self::ClientGo => "client-go",
+        }
+    }
+
+    /// As a part of a lock's name.
+    pub(crate) fn slug(self) -> &'static str {
+        match self {
+            Self::Tenure => "tenure",
+            Self::Library => "library",
             Self::ClientGo => "client-go",
         }
     }
 }
 
 impl Candidate {
-    pub(crate) fn start(
-        program: &Path,
-        kind: Kind,
-        kubeconfig: &Path,
-        lock: &str,
-        identity: &str,
-    ) -> Result<Self> {
+    pub(crate) fn start(bench: &Bench, kind: Kind, who: &Standing<'_>) -> Result<Self> {
+        let program: &Path = bench.program(kind);
         let mut command = Command::new(program);
         match kind {
-            Kind::Tenure => command.args(["campaign", lock, "--json", "--namespace", "default"]),
-            Kind::ClientGo => command.args(["--name", lock]),
+            Kind::Tenure => command.args(["campaign", who.lock, "--json", "-n", "default"]),
+            Kind::Library | Kind::ClientGo => command
+                .args(["--name", who.lock])
+                .args(["--candidates", &who.candidates.to_string()])
+                .args(["--locks", &who.locks.to_string()]),
         };
+        if kind != Kind::Library {
+            command.args(["--identity", who.identity]);
+        }
         let mut child = command
-            .arg("--identity")
-            .arg(identity)
             .arg("--kubeconfig")
-            .arg(kubeconfig)
+            .arg(bench.server.kubeconfig())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -71,17 +97,29 @@ impl Candidate {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take().context("it has no output")?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        // Read at once, so that no candidate ever waits for us.
+        let (sender, lines) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut out = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = out.next_line().await {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Ok(Self {
-            identity: identity.to_owned(),
+            identity: who.identity.to_owned(),
+            pid: pid.context("it has no pid")?,
             child,
-            lines: BufReader::new(stdout).lines(),
+            lines,
         })
     }
 
-    /// Wait for a line that fits.
+    /// Wait for a line that fits. Cancel safe.
     pub(crate) async fn until(&mut self, fits: impl Fn(&Told) -> bool) -> Result<Told> {
         let told = async {
-            while let Some(line) = self.lines.next_line().await? {
+            while let Some(line) = self.lines.recv().await {
                 let told: Told = serde_json::from_str(&line)
                     .with_context(|| format!("{} says {line:?}", self.identity))?;
                 if fits(&told) {
@@ -99,6 +137,11 @@ impl Candidate {
         Ok(self.until(|told| told.event == "leading").await?.unix_ns)
     }
 
+    /// When its releasing write was sent.
+    pub(crate) async fn released(&mut self) -> Result<i64> {
+        Ok(self.until(|told| told.event == "released").await?.unix_ns)
+    }
+
     /// Wait until it knows of a leader that is not itself.
     pub(crate) async fn stands_by(&mut self) -> Result<()> {
         self.until(|told| told.event == "standby" && told.holder.is_some())
@@ -106,12 +149,22 @@ impl Candidate {
             .map(|_| ())
     }
 
+    /// How many of the lines that were read and not waited for tell of `event`.
+    pub(crate) fn count(&mut self, event: &str) -> usize {
+        let mut count = 0;
+        while let Ok(line) = self.lines.try_recv() {
+            let told = serde_json::from_str::<Told>(&line);
+            count += usize::from(told.is_ok_and(|told| told.event == event));
+        }
+        count
+    }
+
     /// Send it a signal; the time at which that was done, in nanoseconds since 1970.
     pub(crate) fn signal(&self, signal: Signal) -> Result<i64> {
-        let id = self.child.id().context("it has ended")?;
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+        // While the child is not waited for, its pid is nobody else's.
+        self.child.id().context("it has ended")?;
         let now = unix_ns();
-        kill_process(pid.context("it has no pid")?, signal)?;
+        kill_process(Pid::from_raw(self.pid).context("it has no pid")?, signal)?;
         Ok(now)
     }
 
@@ -120,18 +173,6 @@ impl Candidate {
             .await
             .map_err(|_| anyhow!("{} does not end", self.identity))??;
         Ok(())
-    }
-
-    /// Resident memory in MiB.
-    pub(crate) fn memory(&self) -> Result<f64> {
-        let id = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next())
-            .and_then(|kib| kib.parse::<f64>().ok());
-        Ok(kib.context("no VmRSS")? / 1024.0)
     }
 }
 

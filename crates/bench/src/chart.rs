@@ -15,36 +15,56 @@ const TOP: f64 = 54.0;
 const BOTTOM: f64 = 46.0;
 const COLOURS: [&str; 4] = ["#2563eb", "#d97706", "#059669", "#7c3aed"];
 
+/// A picture of one thing that was measured.
+pub(crate) struct Chart {
+    pub(crate) file: String,
+    pub(crate) what: String,
+    svg: String,
+}
+
 /// All pictures that there are values for.
 pub(crate) fn draw(results: &Results, folder: &Path) -> Result<()> {
-    let floor = results.of("floor", "floor").map(|floor| floor.p50);
-    for (name, series) in &results.measurements {
-        for (number, what) in kinds(series).into_iter().enumerate() {
-            let rows: Vec<&Series> = series.iter().filter(|one| one.what == what).collect();
-            let Some(picture) = picture(name, &rows, floor.filter(|_| name != "weight")) else {
-                continue;
-            };
-            let file = match number {
-                0 => format!("{name}.svg"),
-                number => format!("{name}-{}.svg", number + 1),
-            };
-            let path = folder.join(file);
-            fs::write(&path, picture)
+    for name in results.measurements.keys() {
+        for chart in charts(results, name) {
+            let path = folder.join(&chart.file);
+            fs::write(&path, chart.svg)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
     Ok(())
 }
 
-fn kinds(series: &[Series]) -> Vec<&str> {
+/// The pictures of one measurement, where there is more than a value or two to see.
+pub(crate) fn charts(results: &Results, name: &str) -> Vec<Chart> {
+    let Some(measured) = results.measurements.get(name) else {
+        return Vec::new();
+    };
     let mut kinds: Vec<&str> = Vec::new();
-    for one in series {
-        // What the floor shows beside itself is part of its picture.
-        if !kinds.contains(&&*one.what) {
+    for one in &measured.series {
+        let is_floor = name != "floor" && ["floor", "replace"].contains(&&*one.contestant);
+        if one.unit == "ms" && one.n > 1 && !is_floor && !kinds.contains(&&*one.what) {
             kinds.push(&one.what);
         }
     }
-    kinds
+    let mut charts = Vec::new();
+    for (number, what) in kinds.into_iter().enumerate() {
+        let series = measured.series.iter();
+        let rows: Vec<&Series> = series.filter(|one| one.what == what).collect();
+        let floor = results.floor(name).map(|floor| floor.p50);
+        let Some(svg) = picture(name, &rows, floor.filter(|_| name != "floor")) else {
+            continue;
+        };
+        let file = match number {
+            0 => format!("{name}.svg"),
+            number => format!("{name}-{}.svg", number + 1),
+        };
+        charts.push(Chart {
+            file,
+            what: what.to_owned(),
+            svg,
+        });
+    }
+    charts
 }
 
 fn picture(name: &str, rows: &[&Series], floor: Option<f64>) -> Option<String> {

@@ -1,73 +1,139 @@
 //! A leader is killed: until the next one leads, and by how much that is later than it had to be.
+//!
+//! Had to be: a standby may not lead before the lease duration has passed since it last saw the
+//! Lease renewed. When that was is taken from a watch of our own on the same Lease, on the same
+//! machine: what it sees a standby can see, within a millisecond or a few. So a lateness may be off
+//! by that much, and is so for all alike.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use kube::{Api, api::DynamicObject, core::ApiResource};
+use futures::TryStreamExt as _;
+use futures::future::try_join_all;
+use kube::{
+    Api,
+    api::{DynamicObject, WatchEvent, WatchParams},
+};
 use rand::RngExt as _;
 use rustix::process::Signal;
+use tenure::client::election_client;
+use tokio::task::JoinHandle;
 
-use crate::{candidate::millis, handover::Fleet, plane::Bench, results::Series};
+use crate::{
+    candidate::{millis, unix_ns},
+    floor::{Floor, lease_kind},
+    handover::Fleet,
+    plane::Bench,
+    results::Series,
+};
 
 /// The default lease duration of both.
 const LEASE: i64 = 15_000_000_000;
+/// Floor rounds for each round of the contestants.
+const FLOORS: u32 = 10;
 
-/// Rounds of all contestants, side by side: each is mostly waiting.
+/// Rounds of all contestants, side by side: each is mostly waiting. The floor is in between.
 pub(crate) async fn measure(
     bench: &Bench,
     name: &str,
     standbys: u32,
     rounds: u32,
 ) -> Result<Vec<Series>> {
-    let contestants = bench.contestants();
-    let all = contestants.into_iter().map(async |kind| {
-        let mut fleet = Fleet::start(bench, kind, name, standbys).await?;
-        let (mut whole, mut late) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let (took, later) = round(bench, &mut fleet).await?;
-            whole.push(took);
-            late.push(later);
-        }
-        let series = |what: &str, values| Series::of(kind.name(), "ms", what, values);
-        let both = [
-            series("from the kill until the next one leads", whole),
-            series("later than the record's last renewTime + 15 s", late),
-        ];
-        anyhow::Ok(both.into_iter().flatten().collect::<Vec<_>>())
-    });
-    let mut measured = Vec::new();
-    for series in futures::future::join_all(all).await {
-        measured.extend(series?);
+    let mut floor = Floor::start(bench, name).await?;
+    let mut fleets = Vec::new();
+    for kind in bench.contestants() {
+        let fleet = Fleet::start(bench, kind, name, standbys).await?;
+        let seen = Seen::start(bench, &fleet.lock).await?;
+        fleets.push((fleet, seen, Vec::new(), Vec::new()));
+    }
+    for _ in 0..rounds {
+        floor.rounds(FLOORS).await?;
+        let all = fleets
+            .iter_mut()
+            .map(async |(fleet, seen, whole, late)| -> Result<()> {
+                let (took, later) = round(fleet, seen).await?;
+                whole.push(took);
+                late.push(later);
+                Ok(())
+            });
+        try_join_all(all).await?;
+    }
+    let mut measured = floor.series();
+    for (fleet, _, whole, late) in fleets {
+        let series = |what: &str, values| Series::of(fleet.kind.name(), "ms", what, values);
+        measured.extend(series("from the kill to the next leader", whole));
+        measured.extend(series("later than it had to be", late));
+        fleet.end().await?;
     }
     Ok(measured)
 }
 
-async fn round(bench: &Bench, fleet: &mut Fleet<'_>) -> Result<(f64, f64)> {
-    let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
+async fn round(fleet: &mut Fleet<'_>, seen: &Seen) -> Result<(f64, f64)> {
+    // Anywhere between two renewals.
+    let pause = Duration::from_millis(rand::rng().random_range(4000..7000));
     tokio::time::sleep(pause).await;
     let leader = fleet.leader.take().context("nobody leads")?;
     let killed = leader.signal(Signal::KILL)?;
+    let identity = leader.identity.clone();
     leader.ended().await?;
-    let renewed = renew_time(bench, &fleet.lock).await?;
     let leads = fleet.successor().await?;
+    let last = seen.last_of(&identity).context("it was never seen")?;
     fleet.add().await?;
-    Ok((millis(leads - killed), millis(leads - renewed - LEASE)))
+    Ok((millis(leads - killed), millis(leads - last - LEASE)))
 }
 
-/// `renewTime`, in nanoseconds since 1970.
-async fn renew_time(bench: &Bench, lock: &str) -> Result<i64> {
-    let kind = ApiResource {
-        group: "coordination.k8s.io".into(),
-        version: "v1".into(),
-        api_version: "coordination.k8s.io/v1".into(),
-        kind: "Lease".into(),
-        plural: "leases".into(),
-    };
-    let leases: Api<DynamicObject> = Api::namespaced_with(bench.server.client(), "default", &kind);
-    let lease = leases.get(lock).await?;
-    let text = lease.data["spec"]["renewTime"]
-        .as_str()
-        .context("it has no renewTime")?;
-    let time: jiff::Timestamp = text.parse()?;
-    Ok(time.as_microsecond() * 1000)
+/// When each holder was last seen to hold the Lease.
+struct Seen {
+    last: Arc<Mutex<HashMap<String, i64>>>,
+    watching: JoinHandle<()>,
+}
+
+impl Seen {
+    async fn start(bench: &Bench, lock: &str) -> Result<Self> {
+        let client = election_client(bench.server.config())?;
+        let leases: Api<DynamicObject> = Api::namespaced_with(client, "default", &lease_kind());
+        let params = WatchParams::default().fields(&format!("metadata.name={lock}"));
+        let mut version = leases
+            .get(lock)
+            .await?
+            .metadata
+            .resource_version
+            .unwrap_or_default();
+        let last = Arc::new(Mutex::new(HashMap::new()));
+        let shared = last.clone();
+        let watching = tokio::spawn(async move {
+            // A watch that the server ends goes on where it was.
+            loop {
+                let Ok(events) = leases.watch(&params, &version).await else {
+                    return;
+                };
+                let mut events = Box::pin(events);
+                while let Ok(Some(event)) = events.try_next().await {
+                    let (WatchEvent::Added(lease) | WatchEvent::Modified(lease)) = event else {
+                        continue;
+                    };
+                    let at = unix_ns();
+                    version = lease.metadata.resource_version.unwrap_or(version);
+                    let holder = lease.data["spec"]["holderIdentity"].as_str();
+                    let holder = holder.unwrap_or_default().to_owned();
+                    let mut last = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                    last.insert(holder, at);
+                }
+            }
+        });
+        Ok(Self { last, watching })
+    }
+
+    fn last_of(&self, holder: &str) -> Option<i64> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.get(holder).copied()
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }

@@ -1,17 +1,22 @@
-//! A leader ends in order: from the signal that tells it until the next one leads.
+//! A leader ends in order: from the write that frees the lock until the next one leads.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use futures::future::select_all;
+use futures::future::{select_all, try_join_all};
 use rand::RngExt as _;
 use rustix::process::Signal;
 
 use crate::{
     candidate::{Candidate, Kind, millis},
+    floor::Floor,
     plane::Bench,
     results::Series,
+    usage::Requests,
 };
+
+/// Floor rounds for each round of the contestants.
+const FLOORS: u32 = 3;
 
 /// All candidates of one contestant for one lock; one of them leads.
 pub(crate) struct Fleet<'a> {
@@ -33,7 +38,7 @@ impl<'a> Fleet<'a> {
         let mut fleet = Self {
             bench,
             kind,
-            lock: format!("{name}-{}", kind.name()),
+            lock: format!("{name}-{}", kind.slug()),
             leader: None,
             standbys: Vec::new(),
             started: 0,
@@ -42,14 +47,16 @@ impl<'a> Fleet<'a> {
         leader.leads().await?;
         fleet.leader = Some(leader);
         for _ in 0..standbys {
-            fleet.add().await?;
+            let standby = fleet.next()?;
+            fleet.standbys.push(standby);
         }
+        try_join_all(fleet.standbys.iter_mut().map(Candidate::stands_by)).await?;
         Ok(fleet)
     }
 
     fn next(&mut self) -> Result<Candidate> {
         self.started += 1;
-        let identity = format!("{}-{}", self.kind.name(), self.started);
+        let identity = format!("{}-{}", self.kind.slug(), self.started);
         self.bench.candidate(self.kind, &self.lock, &identity)
     }
 
@@ -72,38 +79,82 @@ impl<'a> Fleet<'a> {
         self.leader = Some(self.standbys.swap_remove(index));
         at
     }
+
+    pub(crate) async fn end(mut self) -> Result<()> {
+        // Standbys first, so that nobody takes over.
+        let mut all = std::mem::take(&mut self.standbys);
+        all.extend(self.leader.take());
+        for candidate in &all {
+            candidate.signal(Signal::TERM)?;
+        }
+        try_join_all(all.into_iter().map(Candidate::ended)).await?;
+        Ok(())
+    }
 }
 
-/// Rounds of all contestants in turns.
+/// What the rounds of one contestant came to.
+#[derive(Default)]
+struct Times {
+    from_release: Vec<f64>,
+    from_signal: Vec<f64>,
+    conflicts: Vec<f64>,
+}
+
+/// Rounds of all contestants in turns, with the floor before each.
 pub(crate) async fn measure(
     bench: &Bench,
     name: &str,
     standbys: u32,
     rounds: u32,
 ) -> Result<Vec<Series>> {
+    let mut floor = Floor::start(bench, name).await?;
     let mut fleets = Vec::new();
     for kind in bench.contestants() {
-        fleets.push((Fleet::start(bench, kind, name, standbys).await?, Vec::new()));
+        let fleet = Fleet::start(bench, kind, name, standbys).await?;
+        fleets.push((fleet, Times::default()));
     }
     for _ in 0..rounds {
-        for (fleet, values) in &mut fleets {
-            values.push(round(fleet).await?);
+        // Anywhere between two tries of those who try every two seconds.
+        let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
+        tokio::time::sleep(pause).await;
+        for (fleet, times) in &mut fleets {
+            let before = Requests::read(bench).await?;
+            floor.rounds(FLOORS).await?;
+            round(fleet, times).await?;
+            let conflicts = Requests::read(bench).await?.conflicts - before.conflicts;
+            times.conflicts.push(conflicts);
         }
+        // Each begins as often as it ends.
+        fleets.rotate_left(1);
     }
-    let series = |(fleet, values): (Fleet<'_>, Vec<f64>)| {
-        Series::of(fleet.kind.name(), "ms", "until the next one leads", values)
-    };
-    Ok(fleets.into_iter().filter_map(series).collect())
+    let mut measured = floor.series();
+    fleets.sort_by_key(|(fleet, _)| fleet.kind != Kind::Tenure);
+    for (fleet, times) in fleets {
+        let of = |unit: &str, what: &str, values| Series::of(fleet.kind.name(), unit, what, values);
+        measured.extend(of(
+            "ms",
+            "from the release to the next leader",
+            times.from_release,
+        ));
+        measured.extend(of(
+            "ms",
+            "from SIGTERM to the next leader",
+            times.from_signal,
+        ));
+        measured.extend(of("writes", "refused writes in a round", times.conflicts));
+        fleet.end().await?;
+    }
+    Ok(measured)
 }
 
-async fn round(fleet: &mut Fleet<'_>) -> Result<f64> {
-    // Anywhere between two tries of those who try every two seconds.
-    let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
-    tokio::time::sleep(pause).await;
-    let leader = fleet.leader.take().context("nobody leads")?;
+async fn round(fleet: &mut Fleet<'_>, times: &mut Times) -> Result<()> {
+    let mut leader = fleet.leader.take().context("nobody leads")?;
     let told = leader.signal(Signal::TERM)?;
     let leads = fleet.successor().await?;
+    let released = leader.released().await?;
     leader.ended().await?;
     fleet.add().await?;
-    Ok(millis(leads - told))
+    times.from_release.push(millis(leads - released));
+    times.from_signal.push(millis(leads - told));
+    Ok(())
 }

@@ -1,39 +1,45 @@
 //! Times elections on one real control plane: tenure, client-go, and the floor below both, in turns
 //! within one run. `cargo xtask bench` builds what it needs and calls it.
 
+mod asking;
 mod candidate;
 mod chart;
 mod floor;
+mod goals;
 mod gone;
 mod handover;
+mod idle;
+mod locks;
 mod page;
 mod plane;
 mod results;
+mod usage;
 mod weight;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    plane::Bench,
-    results::{Machine, Results},
+    plane::{Bench, Programs},
+    results::{Machine, Results, Series, Versions},
 };
 
 #[derive(Parser)]
 #[command(about = "Times elections: tenure beside client-go, and the floor below both")]
 struct Args {
     /// The program `tenure`
-    #[arg(long)]
-    tenure: PathBuf,
+    #[arg(long, required_unless_present_any = ["list", "draw"])]
+    tenure: Option<PathBuf>,
     /// The candidate on client-go; without it, tenure is measured alone
     #[arg(long)]
     client_go: Option<PathBuf>,
-    /// A tenth of the rounds
+    /// A tenth of the rounds, and shorter windows
     #[arg(long)]
     quick: bool,
-    /// Only these measurements
+    /// Only these measurements; what the folder has of others stays
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where results.json, the charts and the page go
@@ -42,71 +48,95 @@ struct Args {
     /// What can be measured, and how long it takes
     #[arg(long)]
     list: bool,
+    /// Measure nothing: draw the charts and write the page from results.json
+    #[arg(long)]
+    draw: bool,
 }
 
 /// One thing that is measured.
-struct Measurement {
-    name: &'static str,
-    rounds: u32,
-    /// Seconds, with both contestants.
-    each: u32,
-    what: &'static str,
+pub(crate) struct Measurement {
+    pub(crate) name: &'static str,
+    /// What it is called on the page.
+    pub(crate) title: &'static str,
+    how: How,
 }
 
-const MEASUREMENTS: [Measurement; 6] = [
-    Measurement {
-        name: "floor",
-        rounds: 300,
-        each: 1,
-        what: "release replace, watch event, acquiring replace: two clients and nothing else",
-    },
-    Measurement {
-        name: "handover-1",
-        rounds: 300,
-        each: 9,
-        what: "SIGTERM to the leader until the next one leads, 1 standby",
-    },
-    Measurement {
-        name: "handover-9",
-        rounds: 300,
-        each: 9,
-        what: "the same, 9 standbys",
-    },
-    Measurement {
-        name: "killed-1",
-        rounds: 30,
-        each: 24,
-        what: "SIGKILL to the leader until the next one leads, 1 standby; 15 s, 10 s, 2 s",
-    },
-    Measurement {
-        name: "killed-9",
-        rounds: 30,
-        each: 24,
-        what: "the same, 9 standbys",
-    },
-    Measurement {
-        name: "weight",
-        rounds: 10,
-        each: 12,
-        what: "size of the program, memory of an idle standby, start to leading",
-    },
+/// How it is measured: in rounds, or by looking on for some seconds.
+enum How {
+    Floor { rounds: u32 },
+    HandOver { standbys: u32, rounds: u32 },
+    Killed { standbys: u32, rounds: u32 },
+    Weight { rounds: u32 },
+    Asking { rounds: u32 },
+    Idle { seconds: u32 },
+    Locks { seconds: u32 },
+}
+
+#[rustfmt::skip]
+pub(crate) const MEASUREMENTS: [Measurement; 10] = [
+    Measurement { name: "floor", title: "The floor by itself", how: How::Floor { rounds: 300 } },
+    Measurement { name: "handover-1", title: "A leader ends in order, 1 standby", how: How::HandOver { standbys: 1, rounds: 300 } },
+    Measurement { name: "handover-9", title: "A leader ends in order, 9 standbys", how: How::HandOver { standbys: 9, rounds: 300 } },
+    Measurement { name: "handover-99", title: "A leader ends in order, 99 standbys", how: How::HandOver { standbys: 99, rounds: 100 } },
+    Measurement { name: "killed-1", title: "A leader is killed, 1 standby", how: How::Killed { standbys: 1, rounds: 30 } },
+    Measurement { name: "killed-9", title: "A leader is killed, 9 standbys", how: How::Killed { standbys: 9, rounds: 30 } },
+    Measurement { name: "weight", title: "What a candidate costs", how: How::Weight { rounds: 20 } },
+    Measurement { name: "is-leading", title: "`is_leading()`", how: How::Asking { rounds: 1000 } },
+    Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 60 } },
+    Measurement { name: "locks-1000", title: "1,000 locks led by one process", how: How::Locks { seconds: 40 } },
 ];
+
+impl Measurement {
+    /// Rounds, or seconds: fewer when it is to be quick.
+    fn amount(&self, quick: bool) -> u32 {
+        let (whole, part) = match self.how {
+            How::Floor { rounds }
+            | How::HandOver { rounds, .. }
+            | How::Killed { rounds, .. }
+            | How::Weight { rounds }
+            | How::Asking { rounds } => (rounds, 10),
+            How::Idle { seconds } | How::Locks { seconds } => (seconds, 2),
+        };
+        if quick { whole.div_ceil(part) } else { whole }
+    }
+
+    /// About how many seconds it takes, with both contestants.
+    fn takes(&self, quick: bool) -> f64 {
+        let amount = f64::from(self.amount(quick));
+        match self.how {
+            How::Floor { .. } => amount * 0.3,
+            How::HandOver { standbys, .. } => amount * 6.5 + f64::from(standbys) * 0.3,
+            How::Killed { .. } => amount * 25.0,
+            How::Weight { .. } => amount * 22.0,
+            How::Asking { .. } => amount * 0.001 + 1.0,
+            How::Idle { .. } => amount * 3.0 + 50.0,
+            How::Locks { .. } => amount * 3.0 + 60.0,
+        }
+    }
+
+    async fn measure(&self, bench: &Bench) -> Result<Vec<Series>> {
+        let (name, amount) = (self.name, self.amount(bench.quick));
+        match self.how {
+            How::Floor { .. } => floor::measure(bench, amount).await,
+            How::HandOver { standbys, .. } => {
+                handover::measure(bench, name, standbys, amount).await
+            }
+            How::Killed { standbys, .. } => gone::measure(bench, name, standbys, amount).await,
+            How::Weight { .. } => weight::measure(bench, amount).await,
+            How::Asking { .. } => asking::measure(bench, amount).await,
+            How::Idle { .. } => idle::measure(bench, amount).await,
+            How::Locks { .. } => locks::measure(bench, amount).await,
+        }
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let rounds = |measurement: &Measurement| {
-        if args.quick {
-            measurement.rounds.div_ceil(10)
-        } else {
-            measurement.rounds
-        }
-    };
     if args.list {
-        for measurement in &MEASUREMENTS {
-            let minutes = f64::from(rounds(measurement) * measurement.each) / 60.0;
-            let (name, what) = (measurement.name, measurement.what);
-            println!("{name:12} about {minutes:5.1} min  {what}");
+        for one in &MEASUREMENTS {
+            let minutes = one.takes(args.quick) / 60.0;
+            println!("{:12} about {minutes:5.1} min  {}", one.name, one.title);
         }
         return Ok(());
     }
@@ -114,32 +144,54 @@ async fn main() -> Result<()> {
     if let Some(name) = args.only.iter().find(|name| !known(name)) {
         bail!("there is no measurement {name}; --list names them");
     }
-    let bench = Bench::start(args.tenure, args.client_go).await?;
-    let mut results = Results::read_or_new(&args.out, Machine::here());
-    for measurement in &MEASUREMENTS {
-        if !args.only.is_empty() && !args.only.iter().any(|name| name == measurement.name) {
-            continue;
+    if !args.draw {
+        // Whatever ends us, what we started ends with us.
+        tokio::select! {
+            measured = measure(&args) => measured?,
+            ended = asked_to_end() => return ended,
         }
-        let (name, many) = (measurement.name, rounds(measurement));
-        println!("{name}: {many} rounds");
-        let measured = match name {
-            "floor" => floor::measure(&bench, many).await,
-            "handover-1" => handover::measure(&bench, name, 1, many).await,
-            "handover-9" => handover::measure(&bench, name, 9, many).await,
-            "killed-1" => gone::measure(&bench, name, 1, many).await,
-            "killed-9" => gone::measure(&bench, name, 9, many).await,
-            _ => weight::measure(&bench, many).await,
-        };
-        let measured = measured.with_context(|| format!("measuring {name}"))?;
-        for series in &measured {
-            println!("  {series}");
-        }
-        results.replace(name, measured);
-        results.write(&args.out)?;
     }
-    bench.stop().await?;
+    let results = Results::read(&args.out)?;
     chart::draw(&results, &args.out)?;
     page::write(&results, &args.out)?;
     println!("written to {}", args.out.display());
     Ok(())
+}
+
+async fn asked_to_end() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => bail!("asked to end by SIGTERM"),
+        asked = tokio::signal::ctrl_c() => asked.map_err(Into::into).and_then(|()| bail!("asked to end")),
+    }
+}
+
+/// Measures, and keeps what there is after each measurement.
+async fn measure(args: &Args) -> Result<()> {
+    let programs = Programs {
+        tenure: args.tenure.clone().context("--tenure is missing")?,
+        library: std::env::current_exe()?.with_file_name("tenure-candidate"),
+        client_go: args.client_go.clone(),
+    };
+    let bench = Bench::start(programs, args.quick).await?;
+    let versions = Versions::of(&bench).await?;
+    let mut results = Results::read_or_new(&args.out, Machine::here(), versions);
+    for one in &MEASUREMENTS {
+        if !args.only.is_empty() && !args.only.iter().any(|name| name == one.name) {
+            continue;
+        }
+        println!(
+            "{}: about {:.1} min",
+            one.name,
+            one.takes(args.quick) / 60.0
+        );
+        let measured = one.measure(&bench).await;
+        let measured = measured.with_context(|| format!("measuring {}", one.name))?;
+        for series in &measured {
+            println!("  {series}");
+        }
+        results.replace(one.name, args.quick, measured);
+        results.write(&args.out)?;
+    }
+    bench.server.stop().await
 }

@@ -1,23 +1,32 @@
 //! The control plane that all contestants share, and who the contestants are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use tenure_harness::{PlaneOptions, TestServer};
 
-use crate::candidate::{Candidate, Kind};
+use crate::candidate::{Candidate, Kind, Standing};
 
 /// The longest that a whole run may take.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
 
 pub(crate) struct Bench {
     pub(crate) server: TestServer,
-    tenure: PathBuf,
-    client_go: Option<PathBuf>,
+    pub(crate) programs: Programs,
+    /// A tenth of the rounds, and shorter windows.
+    pub(crate) quick: bool,
+}
+
+/// Built by others.
+pub(crate) struct Programs {
+    pub(crate) tenure: PathBuf,
+    /// The least program on the library: it is beside this one.
+    pub(crate) library: PathBuf,
+    pub(crate) client_go: Option<PathBuf>,
 }
 
 impl Bench {
-    pub(crate) async fn start(tenure: PathBuf, client_go: Option<PathBuf>) -> Result<Self> {
+    pub(crate) async fn start(programs: Programs, quick: bool) -> Result<Self> {
         let options = PlaneOptions::default()
             .without_audit_log()
             .max_lifetime(LONGEST);
@@ -26,32 +35,57 @@ impl Bench {
             .context("a real control plane is needed: TENURE_CONTROL_PLANE names its program")?;
         Ok(Self {
             server,
-            tenure,
-            client_go,
+            programs,
+            quick,
         })
     }
 
-    pub(crate) async fn stop(&self) -> Result<()> {
-        self.server.stop().await
-    }
-
-    /// Who is measured, in turns.
+    /// Who is measured, in turns, where each candidate is a process of its own.
     pub(crate) fn contestants(&self) -> Vec<Kind> {
         let mut kinds = vec![Kind::Tenure];
-        kinds.extend(self.client_go.as_ref().map(|_| Kind::ClientGo));
+        kinds.extend(self.client_go());
         kinds
     }
 
-    pub(crate) fn program(&self, kind: Kind) -> &PathBuf {
-        match (kind, &self.client_go) {
+    /// Who is measured where many candidates share a process.
+    pub(crate) fn crowds(&self) -> Vec<Kind> {
+        let mut kinds = vec![Kind::Library];
+        kinds.extend(self.client_go());
+        kinds
+    }
+
+    pub(crate) fn client_go(&self) -> Option<Kind> {
+        self.programs.client_go.as_ref().map(|_| Kind::ClientGo)
+    }
+
+    pub(crate) fn program(&self, kind: Kind) -> &Path {
+        match (kind, &self.programs.client_go) {
             (Kind::ClientGo, Some(program)) => program,
-            _ => &self.tenure,
+            (Kind::Library, _) => &self.programs.library,
+            _ => &self.programs.tenure,
         }
     }
 
     /// A candidate of that kind stands for `lock`.
     pub(crate) fn candidate(&self, kind: Kind, lock: &str, identity: &str) -> Result<Candidate> {
-        let kubeconfig = self.server.kubeconfig();
-        Candidate::start(self.program(kind), kind, kubeconfig, lock, identity)
+        self.crowd(kind, lock, identity, 1, 1)
+    }
+
+    /// Many candidates in one process, or one for each of many locks.
+    pub(crate) fn crowd(
+        &self,
+        kind: Kind,
+        lock: &str,
+        identity: &str,
+        candidates: usize,
+        locks: usize,
+    ) -> Result<Candidate> {
+        let who = Standing {
+            lock,
+            identity,
+            candidates,
+            locks,
+        };
+        Candidate::start(self, kind, &who)
     }
 }

@@ -1,17 +1,47 @@
 //! What was measured: kept as JSON, one file for all measurements.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result};
+use http::Method;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{candidate::unix_ns, plane::Bench};
 
 const FILE: &str = "results.json";
+/// What the floor's series is called.
+pub(crate) const FLOOR: &str = "release, watch event, acquire";
 
 /// All measurements, by name.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
-    pub(crate) measurements: BTreeMap<String, Vec<Series>>,
+    pub(crate) versions: Versions,
+    pub(crate) measurements: BTreeMap<String, Measured>,
+}
+
+/// What was measured, as far as it says so itself.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Versions {
+    pub(crate) tenure: String,
+    pub(crate) kubernetes: String,
+    pub(crate) client_go: String,
+}
+
+/// One measurement: all that was taken in one run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// When it ended, in UTC.
+    pub(crate) at: String,
+    /// A tenth of the rounds.
+    pub(crate) quick: bool,
+    pub(crate) series: Vec<Series>,
 }
 
 /// Where it was measured.
@@ -40,24 +70,44 @@ pub(crate) struct Series {
 
 impl Results {
     /// What was there before stays, but for what is measured anew.
-    pub(crate) fn read_or_new(folder: &Path, machine: Machine) -> Self {
-        let before = fs::read_to_string(folder.join(FILE)).ok();
-        let before = before.and_then(|text| serde_json::from_str::<Self>(&text).ok());
+    pub(crate) fn read_or_new(folder: &Path, machine: Machine, versions: Versions) -> Self {
+        let before = Self::read(folder).ok();
         Self {
             machine,
+            versions,
             measurements: before.map(|before| before.measurements).unwrap_or_default(),
         }
     }
 
-    pub(crate) fn replace(&mut self, name: &str, series: Vec<Series>) {
-        self.measurements.insert(name.to_owned(), series);
+    /// What was kept there.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not ours", path.display()))
     }
 
-    pub(crate) fn of(&self, name: &str, contestant: &str) -> Option<&Series> {
+    pub(crate) fn replace(&mut self, name: &str, quick: bool, series: Vec<Series>) {
+        let at = jiff::Timestamp::from_microsecond(unix_ns() / 1000).unwrap_or_default();
+        let measured = Measured {
+            at: at.strftime("%F %R").to_string(),
+            quick,
+            series,
+        };
+        self.measurements.insert(name.to_owned(), measured);
+    }
+
+    pub(crate) fn of(&self, name: &str, contestant: &str, what: &str) -> Option<&Series> {
         self.measurements
             .get(name)?
+            .series
             .iter()
-            .find(|series| series.contestant == contestant)
+            .find(|series| series.contestant == contestant && series.what == what)
+    }
+
+    /// The floor that was measured in the rounds of `name`.
+    pub(crate) fn floor(&self, name: &str) -> Option<&Series> {
+        self.of(name, "floor", FLOOR)
     }
 
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
@@ -83,6 +133,32 @@ impl Machine {
     }
 }
 
+impl Versions {
+    pub(crate) async fn of(bench: &Bench) -> Result<Self> {
+        let answer = bench.server.call(Method::GET, "/version", &Value::Null);
+        let kubernetes = answer.await?.ok()?["gitVersion"].clone();
+        let client_go = match bench.programs.client_go.as_deref() {
+            Some(program) => said(program)?,
+            None => "not measured".to_owned(),
+        };
+        Ok(Self {
+            tenure: said(&bench.programs.tenure)?,
+            kubernetes: kubernetes.as_str().unwrap_or("unknown").to_owned(),
+            client_go,
+        })
+    }
+}
+
+/// What a program answers to `--version`.
+fn said(program: &Path) -> Result<String> {
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 impl Series {
     /// Nothing, where there are no values.
     pub(crate) fn of(
@@ -92,6 +168,10 @@ impl Series {
         mut values: Vec<f64>,
     ) -> Option<Self> {
         values.retain(|value| value.is_finite());
+        // A millionth of a unit is less than any of these can tell.
+        for value in &mut values {
+            *value = (*value * 1e6).round() / 1e6;
+        }
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
         // The nearest rank: a value that was measured, never one in between.

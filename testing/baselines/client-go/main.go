@@ -1,139 +1,132 @@
-// Candidates on client-go's leader election, which say what happens to them in the words of
-// `tenure campaign --json`, so that both can be timed side by side.
+// The program client-go-candidate stands for election as client-go does it, and says what happens
+// in the same JSON lines as `tenure campaign --json`.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
 )
 
-type event struct {
-	Event    string  `json:"event"`
-	UnixNs   int64   `json:"unix_ns"`
-	Identity string  `json:"identity"`
-	Holder   *string `json:"holder"`
-	Lock     string  `json:"lock"`
-}
-
 type options struct {
-	name, namespace, identity  string
-	duration, deadline, period time.Duration
-	candidates, locks          int
-	kubeconfig                 string
+	name, namespace, kubeconfig, identity  string
+	leaseDuration, renewDeadline, retrying time.Duration
+	candidates, locks                      int
 }
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "client-go candidate:", err)
+	var o options
+	flag.StringVar(&o.name, "name", "", "name of the Lease; with --locks, of which NAME-0, NAME-1, ... are made")
+	flag.StringVar(&o.namespace, "namespace", "default", "namespace of the Lease")
+	flag.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig file")
+	flag.StringVar(&o.identity, "identity", "", "what to stand as; several candidates add their numbers (default: made up)")
+	flag.DurationVar(&o.leaseDuration, "lease-duration", 15*time.Second, "as client-go's LeaseDuration")
+	flag.DurationVar(&o.renewDeadline, "renew-deadline", 10*time.Second, "as client-go's RenewDeadline")
+	flag.DurationVar(&o.retrying, "retry-period", 2*time.Second, "as client-go's RetryPeriod")
+	flag.IntVar(&o.candidates, "candidates", 1, "candidates for each lock, each with connections of its own")
+	flag.IntVar(&o.locks, "locks", 1, "locks, which share each candidate's connections")
+	version := flag.Bool("version", false, "print the version of client-go")
+	flag.Parse()
+	if *version {
+		fmt.Println("client-go", clientGoVersion())
+		return
+	}
+	if o.name == "" || flag.NArg() > 0 || o.candidates < 1 || o.locks < 1 {
+		fmt.Fprintln(os.Stderr, "usage: client-go-candidate --name NAME [flags]; see --help")
+		os.Exit(2)
+	}
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "client-go-candidate:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	o := options{}
-	flag.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "where the cluster is")
-	flag.StringVar(&o.name, "name", "", "the Lease; with several locks, what their names begin with")
-	flag.StringVar(&o.namespace, "namespace", "default", "where the Lease is")
-	flag.StringVar(&o.identity, "identity", "", "what the candidate calls itself")
-	flag.DurationVar(&o.duration, "lease-duration", 15*time.Second, "")
-	flag.DurationVar(&o.deadline, "renew-deadline", 10*time.Second, "")
-	flag.DurationVar(&o.period, "retry-period", 2*time.Second, "")
-	flag.IntVar(&o.candidates, "candidates", 1, "how many candidates stand in this process")
-	flag.IntVar(&o.locks, "locks", 1, "how many locks each of them stands for")
-	flag.Parse()
-	if o.name == "" || o.identity == "" {
-		return fmt.Errorf("--name and --identity have to be given")
-	}
+func run(o options) error {
+	// Standard output is for events alone, and the log of a thousand locks costs CPU.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	go endWithParent(os.Getppid())
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return err
 	}
-	config.QPS, config.Burst = -1, -1
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-
-	lines := json.NewEncoder(os.Stdout)
-	var writing sync.Mutex
-	say := func(e event) {
-		writing.Lock()
-		defer writing.Unlock()
-		e.UnixNs = time.Now().UnixNano()
-		_ = lines.Encode(e)
-	}
+	// No limit of the client's own: what is measured is leader election.
+	config.QPS = -1
+	events := newEvents(os.Stdout)
 	var all sync.WaitGroup
-	for c := range o.candidates {
-		for l := range o.locks {
-			name, identity := o.name, o.identity
+	for number := range o.candidates {
+		client, err := ownClient(config)
+		if err != nil {
+			return err
+		}
+		for lock := range o.locks {
+			name := o.name
 			if o.locks > 1 {
-				name = fmt.Sprintf("%s-%d", o.name, l)
+				name = fmt.Sprintf("%s-%d", o.name, lock)
 			}
-			if o.candidates > 1 {
-				identity = fmt.Sprintf("%s-%d", o.identity, c)
-			}
-			all.Add(1)
-			go func() {
-				defer all.Done()
-				if err := stand(ctx, config, o, name, identity, say); err != nil {
-					fmt.Fprintln(os.Stderr, "client-go candidate:", err)
-				}
-			}()
+			c := candidate{options: o, client: client, name: name, identity: o.identityOf(number), events: events}
+			all.Go(func() { c.stand(ctx) })
 		}
 	}
 	all.Wait()
 	return nil
 }
 
-func stand(ctx context.Context, config *rest.Config, o options, name, identity string, say func(event)) error {
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
+// endWithParent: when whoever started this is gone, nobody would end it.
+func endWithParent(parent int) {
+	for os.Getppid() == parent {
+		time.Sleep(time.Second)
 	}
-	lock := &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Name: name, Namespace: o.namespace},
-		Client:     client.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	os.Exit(0)
+}
+
+// ownClient gives a client that shares no connection with any other: client-go keeps one transport
+// for equal configurations, and never takes two with dialers for equal.
+func ownClient(config *rest.Config) (*kubernetes.Clientset, error) {
+	own := rest.CopyConfig(config)
+	own.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	return kubernetes.NewForConfig(own)
+}
+
+// clientGoVersion is what this program was built with.
+func clientGoVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == "k8s.io/client-go" {
+				return module.Version
+			}
+		}
 	}
-	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:            lock,
-		LeaseDuration:   o.duration,
-		RenewDeadline:   o.deadline,
-		RetryPeriod:     o.period,
-		ReleaseOnCancel: true,
-		Name:            name,
-		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) {
-				say(event{Event: "leading", Identity: identity, Holder: &identity, Lock: name})
-				<-ctx.Done()
-			},
-			OnStoppedLeading: func() {
-				say(event{Event: "lost", Identity: identity, Lock: name})
-			},
-			OnNewLeader: func(leader string) {
-				if leader != identity {
-					say(event{Event: "standby", Identity: identity, Holder: &leader, Lock: name})
-				}
-			},
-		},
-	})
-	if err != nil {
-		return err
+	return "of an unknown version"
+}
+
+func (o options) identityOf(number int) string {
+	switch {
+	case o.identity == "":
+		host, err := os.Hostname()
+		if err != nil {
+			host = "host"
+		}
+		return fmt.Sprintf("%s_%d_%016x", host, os.Getpid(), rand.Uint64())
+	case o.candidates > 1:
+		return fmt.Sprintf("%s-%d", o.identity, number)
+	default:
+		return o.identity
 	}
-	for ctx.Err() == nil {
-		elector.Run(ctx)
-	}
-	return nil
 }

@@ -1,0 +1,305 @@
+//! The goals, and whether they are reached by what was measured.
+
+use crate::chart::format_value as show;
+use crate::results::{Results, Series};
+
+/// A row of the table.
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) wanted: &'static str,
+    pub(crate) client_go: String,
+    pub(crate) tenure: String,
+    pub(crate) verdict: Verdict,
+}
+
+pub(crate) enum Verdict {
+    Reached(String),
+    Missed(String),
+    NotRun(&'static str),
+}
+
+const OURS: &str = "tenure";
+const LIBRARY: &str = "tenure, library";
+const THEIRS: &str = "client-go";
+const RELEASE: &str = "from the release to the next leader";
+const LATE: &str = "later than it had to be";
+const NOT_HERE: &str = "not run";
+
+pub(crate) fn goals(results: &Results) -> Vec<Goal> {
+    let mut goals = vec![
+        hand_over(
+            results,
+            "handover-1",
+            "graceful hand-over, 1 standby, p50 / p99",
+            "at most 1.5 times the floor of the same run, p50 and p99",
+        ),
+        hand_over(
+            results,
+            "handover-9",
+            "graceful hand-over, 9 standbys, p50 / p99",
+            "p50 under 3 times the floor, at most 64 refused writes",
+        ),
+        hand_over(
+            results,
+            "handover-99",
+            "graceful hand-over, 99 standbys, p50 / p99",
+            "p50 under 3 times the floor, at most 64 refused writes",
+        ),
+        no_way(
+            "graceful hand-over, 999 standbys",
+            "p50 under 150 ms",
+            "nothing here starts 999 processes yet",
+        ),
+        killed(
+            results,
+            "killed-1",
+            "SIGKILL, 1 standby, lateness p50 / p99",
+        ),
+        killed(
+            results,
+            "killed-9",
+            "SIGKILL, 9 standbys, lateness p50 / p99",
+        ),
+        no_way(
+            "the leader's process dies under `tenure run`",
+            "as graceful",
+            "there is no measurement of it yet",
+        ),
+    ];
+    goals.push(idle(results));
+    goals.push(locks(results));
+    goals.push(asking(results));
+    goals.extend(weight(results));
+    goals.push(no_way(
+        "leader for life: owner Pod force-deleted",
+        "lock gone to new leader: as graceful",
+        "there is no measurement of it yet",
+    ));
+    goals
+}
+
+fn no_way(what: &'static str, goal: &'static str, why: &'static str) -> Goal {
+    Goal {
+        what,
+        wanted: goal,
+        client_go: NOT_HERE.to_owned(),
+        tenure: NOT_HERE.to_owned(),
+        verdict: Verdict::NotRun(why),
+    }
+}
+
+/// `a / b unit`.
+fn two(series: Option<&Series>) -> String {
+    series.map_or_else(
+        || NOT_HERE.to_owned(),
+        |s| format!("{} / {} {}", show(s.p50), show(s.p99), s.unit),
+    )
+}
+
+fn judge(reached: bool, words: String) -> Verdict {
+    if reached {
+        Verdict::Reached(words)
+    } else {
+        Verdict::Missed(words)
+    }
+}
+
+fn hand_over(results: &Results, name: &str, what: &'static str, goal: &'static str) -> Goal {
+    let ours = results.of(name, OURS, RELEASE);
+    let refused = results.of(name, OURS, "refused writes in a round");
+    let verdict = match (ours, results.floor(name)) {
+        (Some(ours), Some(floor)) => {
+            let (p50, p99) = (ours.p50 / floor.p50, ours.p99 / floor.p99);
+            let words = format!(
+                "{p50:.2} times the floor's p50 ({}), {p99:.2} times its p99 ({})",
+                show(floor.p50),
+                show(floor.p99)
+            );
+            let words = if ours.n < 100 {
+                format!("{words}; n = {}: p99 is the slowest round", ours.n)
+            } else {
+                words
+            };
+            if name == "handover-1" {
+                judge(p50 <= 1.5 && p99 <= 1.5, words)
+            } else {
+                let most = refused.map_or(0.0, |refused| refused.max);
+                let words = format!("{words}, {} refused writes at most", show(most));
+                judge(p50 < 3.0 && most <= 64.0, words)
+            }
+        }
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what,
+        wanted: goal,
+        client_go: two(results.of(name, THEIRS, RELEASE)),
+        tenure: two(ours),
+        verdict,
+    }
+}
+
+fn killed(results: &Results, name: &str, what: &'static str) -> Goal {
+    let ours = results.of(name, OURS, LATE);
+    let verdict = match (ours, results.of(name, "replace", "one replace")) {
+        (Some(ours), Some(replace)) => {
+            let limit = 2.0 + 1.5 * replace.p99;
+            let words = format!(
+                "{} ms at p99, {} ms allowed without the spread",
+                show(ours.p99),
+                show(limit)
+            );
+            judge(ours.p99 <= limit, words)
+        }
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what,
+        wanted: "p99 at most 2 ms + the contention spread + 1.5 times a replace's p99",
+        client_go: two(results.of(name, THEIRS, LATE)),
+        tenure: two(ours),
+        verdict,
+    }
+}
+
+/// What a contestant had in a window, beyond what there is when nobody stands.
+fn beyond(results: &Results, name: &str, who: &str, what: &str) -> Option<f64> {
+    let nobody = results.of(name, "nobody", what).map_or(0.0, |s| s.p50);
+    Some(results.of(name, who, what)?.p50 - nobody)
+}
+
+fn idle(results: &Results) -> Goal {
+    let name = "idle-300";
+    let of = |who, what| beyond(results, name, who, what);
+    let told = |who| {
+        let reads = of(who, "reads of Leases")?;
+        let server = of(who, "CPU of kube-apiserver")?;
+        let etcd = of(who, "CPU of etcd")?;
+        let own = of(who, "CPU of the process")?;
+        Some(format!(
+            "{} reads/s; CPU in a minute: kube-apiserver +{} s, etcd +{} s, candidates {} s",
+            show(reads),
+            show(server),
+            show(etcd),
+            show(own)
+        ))
+    };
+    let verdict = match (
+        of(LIBRARY, "reads of Leases"),
+        of(LIBRARY, "CPU of kube-apiserver"),
+        of(LIBRARY, "CPU of the process"),
+        of(LIBRARY, "all requests, watches apart"),
+    ) {
+        (Some(reads), Some(server), Some(own), Some(all)) => {
+            let words = format!(
+                "{} requests/s more than with nobody, of any kind; 5.5 are allowed \
+                 (one a minute and standby, and the leader's renewals)",
+                show(all)
+            );
+            let reached = reads < 0.05 && all <= 5.5 && server <= 0.3 && own <= 0.3;
+            judge(reached, words)
+        }
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what: "300 idle standbys on one lock",
+        wanted: "no reads; a request per minute and standby; kube-apiserver +0.3 s, candidates 0.3 s",
+        client_go: told(THEIRS).unwrap_or_else(|| NOT_HERE.to_owned()),
+        tenure: told(LIBRARY).unwrap_or_else(|| NOT_HERE.to_owned()),
+        verdict,
+    }
+}
+
+fn locks(results: &Results) -> Goal {
+    let name = "locks-1000";
+    let of = |who, what| beyond(results, name, who, what);
+    let told = |who| {
+        Some(format!(
+            "{} writes/s; {} s of CPU in a minute; {} MiB",
+            show(of(who, "writes of Leases")?),
+            show(of(who, "CPU of the process")?),
+            show(of(who, "memory of the process")?)
+        ))
+    };
+    let share = |what| Some(of(LIBRARY, what)? / of(THEIRS, what)?);
+    let verdict = match (
+        share("CPU of the process"),
+        share("memory of the process"),
+        of(LIBRARY, "locks lost"),
+    ) {
+        (Some(cpu), Some(memory), Some(lost)) => judge(
+            cpu <= 0.5 && memory <= 0.5 && lost < 1.0,
+            format!("{cpu:.2} of the CPU, {memory:.2} of the memory, {lost:.0} locks lost"),
+        ),
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what: "1,000 locks led by one process, renewed every 2 s",
+        wanted: "half of client-go's CPU and memory, no lock lost",
+        client_go: told(THEIRS).unwrap_or_else(|| NOT_HERE.to_owned()),
+        tenure: told(LIBRARY).unwrap_or_else(|| NOT_HERE.to_owned()),
+        verdict,
+    }
+}
+
+fn asking(results: &Results) -> Goal {
+    let name = "is-leading";
+    let ours = results.of(name, OURS, "is_leading()");
+    let clock = results.of(name, "the clock", "clock_gettime(CLOCK_BOOTTIME)");
+    let verdict = match (ours, clock) {
+        (Some(ours), Some(clock)) => {
+            let times = ours.p50 / clock.p50;
+            let words = format!("{times:.2} times the clock's {} ns, p50", show(clock.p50));
+            judge(times <= 1.3, words)
+        }
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what: "`is_leading()`, p50 / p99",
+        wanted: "at most 1.3 times one `clock_gettime(CLOCK_BOOTTIME)`; no allocation",
+        client_go: "-".to_owned(),
+        tenure: two(ours),
+        verdict,
+    }
+}
+
+fn weight(results: &Results) -> [Goal; 3] {
+    let one = |who: &str, what: &str| results.of("weight", who, what).map(|series| series.p50);
+    let row = |what, goal, ours: &'static str, series: &'static str, limit: f64| {
+        let value = |who| {
+            one(who, series).map_or_else(
+                || NOT_HERE.to_owned(),
+                |value| format!("{} MiB", show(value)),
+            )
+        };
+        let verdict = one(ours, series).map_or(Verdict::NotRun(NOT_HERE), |value| {
+            let mega = value * f64::from(1 << 20) / 1e6;
+            judge(mega < limit, format!("{} MB", show(mega)))
+        });
+        Goal {
+            what,
+            wanted: goal,
+            client_go: value(THEIRS),
+            tenure: value(ours),
+            verdict,
+        }
+    };
+    let (memory, program) = ("memory of an idle standby", "the program");
+    [
+        row(
+            "memory of an idle library candidate",
+            "under kubert's 7.3 MB",
+            LIBRARY,
+            memory,
+            7.3,
+        ),
+        row(
+            "its program",
+            "under kubert's 6.75 MB",
+            LIBRARY,
+            program,
+            6.75,
+        ),
+        row("the program `tenure`", "under 15 MB", OURS, program, 15.0),
+    ]
+}

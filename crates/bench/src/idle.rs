@@ -1,0 +1,105 @@
+//! What standing by costs: many candidates for one lock, and nothing happens.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::{
+    candidate::{Kind, millis},
+    plane::Bench,
+    results::Series,
+    usage::{Requests, cpu, memory, server},
+};
+
+const CANDIDATES: u32 = 300;
+/// Until all have settled.
+const SETTLE: Duration = Duration::from_secs(15);
+
+pub(crate) async fn measure(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
+    let mut measured = Vec::new();
+    measured.extend(window("nobody", bench, seconds, &[]).await?);
+    for kind in bench.crowds() {
+        measured.extend(crowd(bench, kind, seconds).await?);
+    }
+    Ok(measured)
+}
+
+async fn crowd(bench: &Bench, kind: Kind, seconds: u32) -> Result<Vec<Series>> {
+    let lock = format!("idle-{}", kind.slug());
+    let mut leader = bench.candidate(kind, &lock, "leader")?;
+    leader.leads().await?;
+    let mut crowd = bench.crowd(kind, &lock, "standby", CANDIDATES as usize, 1)?;
+    for _ in 0..CANDIDATES {
+        crowd.stands_by().await?;
+    }
+    tokio::time::sleep(SETTLE).await;
+    let name = kind.name();
+    let mut measured = window(name, bench, seconds, &[crowd.pid]).await?;
+    // And do they still see it when the leader goes?
+    let before = Requests::read(bench).await?;
+    leader.signal(Signal::TERM)?;
+    let leads = crowd.leads().await?;
+    let released = leader.released().await?;
+    let took = millis(leads - released);
+    leader.ended().await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let refused = Requests::read(bench).await?.conflicts - before.conflicts;
+    let of = |unit: &str, what: &str, value| Series::of(name, unit, what, vec![value]);
+    measured.extend(of("ms", "then, from the release to the next leader", took));
+    measured.extend(of("writes", "refused writes of that hand-over", refused));
+    crowd.signal(Signal::TERM)?;
+    crowd.ended().await?;
+    Ok(measured)
+}
+
+/// What is used in `seconds`, in which `pids` are looked at as one.
+pub(crate) async fn window(
+    name: &str,
+    bench: &Bench,
+    seconds: u32,
+    pids: &[i32],
+) -> Result<Vec<Series>> {
+    let (apiserver, etcd) = (server("kube-apiserver")?, server("serve")?);
+    let sum = |pids: &[i32], of: fn(i32) -> Result<f64>| -> Result<f64> {
+        pids.iter().map(|pid| of(*pid)).sum()
+    };
+    let requests = Requests::read(bench).await?;
+    let began = tenure::now();
+    let used = (cpu(apiserver)?, cpu(etcd)?, sum(pids, cpu)?);
+    tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
+    let spent = (cpu(apiserver)?, cpu(etcd)?, sum(pids, cpu)?);
+    let took = tenure::now().since(began).as_secs_f64();
+    let after = Requests::read(bench).await?;
+    let per_minute = |before: f64, after: f64| (after - before) / took * 60.0;
+    let mut all = vec![
+        (
+            "requests/s",
+            "reads of Leases",
+            (after.reads - requests.reads) / took,
+        ),
+        (
+            "requests/s",
+            "writes of Leases",
+            (after.writes - requests.writes) / took,
+        ),
+        (
+            "requests/s",
+            "all requests, watches apart",
+            (after.all - requests.all) / took,
+        ),
+        ("watches", "open watches of Leases", after.watches),
+        (
+            "s/min",
+            "CPU of kube-apiserver",
+            per_minute(used.0, spent.0),
+        ),
+        ("s/min", "CPU of etcd", per_minute(used.1, spent.1)),
+    ];
+    if !pids.is_empty() {
+        all.push(("s/min", "CPU of the process", per_minute(used.2, spent.2)));
+        all.push(("MiB", "memory of the process", sum(pids, memory)?));
+    }
+    let series = |(unit, what, value)| Series::of(name, unit, what, vec![value]);
+    Ok(all.into_iter().filter_map(series).collect())
+}
