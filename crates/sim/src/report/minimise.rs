@@ -363,6 +363,8 @@ mod tests {
             seat.foreign = false;
             seat.fixed_identity = false;
             seat.timing = SeatTiming::Odd;
+            seat.cooldown = std::time::Duration::ZERO;
+            seat.max_skew = None;
         }
         plan.strict = true;
         plan.left_behind = LeftBehind::EmptySpec;
