@@ -192,8 +192,13 @@ pub(crate) struct RbacArgs {
     #[arg(long, value_enum, default_value = "lease")]
     pub(crate) lock: Lock,
 
-    /// Name of the lock [default: all locks of that kind in the namespace]
-    pub(crate) name: Option<String>,
+    /// Names of the locks [default: all locks of that kind in the namespace]
+    pub(crate) names: Vec<String>,
+
+    /// For many Leases that one process leads (LeaderElectionSet): it watches all Leases of the
+    /// namespace at once
+    #[arg(long)]
+    pub(crate) set: bool,
 
     /// Namespace of the lock
     #[arg(long, short)]
@@ -284,7 +289,8 @@ lock and ends with 0; a second one ends at once.";
 const RBAC_EXAMPLES: &str = "\
 Examples:
   tenure rbac nightly -n shop --service-account worker | kubectl apply -f -
-  tenure rbac --lock config-map -n shop --service-account worker";
+  tenure rbac --lock config-map -n shop --service-account worker
+  tenure rbac --set shard-0 shard-1 -n shop --service-account worker";
 
 const DEV_SERVER_EXAMPLES: &str = "\
 Examples:

@@ -281,14 +281,17 @@ fn rights(args: &RbacArgs) -> Result<Rights, Failure> {
         }
         None => names::subdomain("service account", account)?,
     }
-    let rights = Rights::new(args.lock.into(), &args.namespace, account);
-    Ok(match &args.name {
-        Some(name) => {
-            names::subdomain("lock", name)?;
-            rights.name(name)
-        }
-        None => rights,
-    })
+    let mut rights = Rights::new(args.lock.into(), &args.namespace, account);
+    for name in &args.names {
+        names::subdomain("lock", name)?;
+        rights = rights.name(name);
+    }
+    if args.set && args.lock != Lock::Lease {
+        return Err(Failure::usage(
+            "a set is of Leases: leave --set out, or take --lock lease",
+        ));
+    }
+    Ok(if args.set { rights.set() } else { rights })
 }
 
 fn dev_server(args: DevServerArgs) -> Result<DevServerOptions, Failure> {
@@ -432,6 +435,9 @@ mod tests {
         assert!(refusal("campaign a --pod A").contains("name of a Pod"));
         assert!(refusal("rbac -n shop --service-account a:B").contains("service account"));
         assert!(refusal("rbac -n shop --service-account b X").contains("name of a lock"));
+        assert!(refusal("rbac -n shop --service-account b a X").contains("name of a lock"));
+        let life = refusal("rbac --set --lock config-map -n shop --service-account b");
+        assert!(life.contains("leave --set out"), "{life}");
     }
 
     #[test]

@@ -180,6 +180,8 @@ kinds! {
     /// The leader steps down and names its successor: one that stands, by its identity or its
     /// Pod's name, or one that nobody knows (L22).
     HandOver = "hand-over", 30;
+    /// Candidates are part of sets, beside Leases that are none of theirs.
+    Sets = "sets", 0;
 }
 
 /// Whom a fault strikes.
@@ -229,6 +231,7 @@ impl FaultKind {
                 | Self::ForeignHolder
                 | Self::Cooldown
                 | Self::TrustedClocks
+                | Self::Sets
         )
     }
 
@@ -275,6 +278,7 @@ impl FaultKind {
             | Self::ForeignHolder
             | Self::Cooldown
             | Self::TrustedClocks
+            | Self::Sets
             | Self::HandOver => !lock.is_for_life(),
             _ => true,
         }

@@ -120,6 +120,8 @@ pub struct Seat {
     pub cooldown: Duration,
     /// How far it thinks that wall clocks may be apart, where it goes by them (L24).
     pub max_skew: Option<Duration>,
+    /// Its election is part of a set.
+    pub in_set: bool,
 }
 
 /// The settings of a Lease candidate. Some are such that D is rounded up.
@@ -168,6 +170,12 @@ impl Plan {
             for seat in &mut seats {
                 seat.max_skew = settings.chance(750).then_some(MAX_SKEW);
                 seat.wall_off -= i64::try_from(seat.number).unwrap_or(0) * APART;
+            }
+        }
+        let mut sets = Rng::new(seed, 21);
+        if has(FaultKind::Sets) && sets.chance(300) {
+            for seat in &mut seats {
+                seat.in_set = sets.chance(750);
             }
         }
         let mut latency = [5, 20, 20, 60][rng.index(4)] * MILLI;
@@ -454,6 +462,7 @@ impl Fleet {
                     foreign: self.all_foreign || self.foreign && number == SEATS - 1,
                     cooldown: SeatTiming::Usual.lease().retry_period(),
                     max_skew: None,
+                    in_set: false,
                 }
             })
             .collect()

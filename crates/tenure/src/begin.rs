@@ -56,12 +56,20 @@ impl Builder {
             wait_when_absent: self.wait_when_absent,
             cooldown: self.cooldown.unwrap_or(timing.retry_period()),
             trust_remote_clock: self.trust_remote_clock,
+            spread_renewals: self.shared.is_some(),
             seed: self.seed.unwrap_or_else(|| rand::rng().random()),
         });
         let (name, extras) = (self.name.clone(), self.extras());
         let make = {
             let namespace = namespace.clone();
-            move |client| LeaseLock::new(client, &namespace, &name, timing.call_limit(), extras)
+            let shared = self
+                .shared
+                .as_ref()
+                .map(|sharing| sharing.within(&namespace));
+            move |client| {
+                LeaseLock::new(client, &namespace, &name, timing.call_limit(), extras)
+                    .sharing(shared)
+            }
         };
         self.start(
             connect,

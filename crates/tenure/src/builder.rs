@@ -14,6 +14,7 @@ use crate::{
     lock::{lease_json::WRITE_ANNOTATION, life_json::OWNER_ANNOTATION},
     names,
     process::{SharedProcesses, SystemProcesses},
+    set::Sharing,
 };
 
 /// What an election is made of. Nothing has to be set to be safe.
@@ -36,6 +37,8 @@ pub struct Builder {
     pub(crate) trust_remote_clock: Option<Duration>,
     pub(crate) dedicated_thread: bool,
     pub(crate) connection: Option<Connection>,
+    /// Set for those of a set.
+    pub(crate) shared: Option<Sharing>,
     pub(crate) clock: SharedClock,
     pub(crate) processes: SharedProcesses,
     pub(crate) seed: Option<u64>,
@@ -91,6 +94,7 @@ impl Builder {
             trust_remote_clock: None,
             dedicated_thread: false,
             connection: None,
+            shared: None,
             clock: clock::system_clock(),
             processes: Arc::new(SystemProcesses),
             seed: None,
@@ -328,7 +332,7 @@ impl Builder {
         self.begin(Connect::Ready(Connection::over(client)), &context)
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
         names::check_subdomain(&self.name)?;
         if let Some(namespace) = &self.namespace {
             names::check_label(namespace)?;

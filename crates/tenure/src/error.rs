@@ -50,6 +50,8 @@ pub enum SettingsError {
     Cooldown(Duration),
     /// A setting that this kind of lock does not have.
     NotForThisLock(&'static str),
+    /// A setting that an election of a set cannot have.
+    NotInASet(&'static str),
 }
 
 impl<E> ElectionError<E> {
@@ -134,7 +136,7 @@ impl fmt::Display for SettingsError {
                 "a cooldown of {asked:?} is too long: at most one hour; a candidate that should \
                  not lead should not stand"
             ),
-            Self::NotForThisLock(what) => f.write_str(what),
+            Self::NotForThisLock(what) | Self::NotInASet(what) => f.write_str(what),
         }
     }
 }

@@ -69,6 +69,7 @@
 //! | to set timings, namespace, labels | [`Builder`] |
 //! | to run outside of a Pod, or to know why it is refused | [`ContextInfo`] |
 //! | the rights that a candidate needs, as YAML | [`rbac`] |
+//! | many locks in one process | [`LeaderElectionSet`] |
 //! | to show who leads | [`LeaderElection::status`], [`LeaderElection::leader_changes`] |
 //! | a liveness probe | [`LeaderElection::healthy`] |
 //! | tests of your own | [`Leadership::for_tests`] |
@@ -96,6 +97,7 @@ mod names;
 pub mod process;
 mod published;
 pub mod rbac;
+mod set;
 mod telling;
 mod warm;
 
@@ -105,6 +107,7 @@ pub use context_info::{ContextError, ContextInfo};
 pub use election::LeaderElection;
 pub use error::{ElectionError, SettingsError};
 pub use leadership::{Leadership, LeadershipHandle, Lost, Released};
+pub use set::LeaderElectionSet;
 pub use tenure_core::{
     Holder, Instant, InvalidIdentity, LeaseTiming, LifeTiming, LossReason, ResourceVersion, Status,
     TimingError,

@@ -5,7 +5,7 @@
 //! | `get` | quorum reads of the lock | yes |
 //! | `create` | making the lock; the authorizer does not know the name yet | no, it cannot be |
 //! | `update` | renewals, takeovers and releases, which are replaces (rules L5, F3) | yes |
-//! | `watch` | being woken at once (L15); it asks for the one name, so it can be narrowed | yes |
+//! | `watch` | being woken at once (L15); it asks for the one name, so it can be narrowed | yes, but for [sets](Rights::set) |
 //! | `delete` | leader for life: giving the lock up, removing a dead owner's (F8 to F10) | yes |
 //! | `get` on pods | leader for life: the own Pod and the owner's (F2, F8, F9); its name is not known beforehand | no |
 //!
@@ -33,11 +33,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights {
     kind: Kind,
-    name: Option<String>,
+    names: Vec<String>,
     namespace: String,
     account: String,
     account_namespace: String,
     read_pods: bool,
+    set: bool,
 }
 
 /// A `Role` and its `RoleBinding` for candidates that run as `service_account`. Without a `name`
@@ -82,18 +83,29 @@ impl Rights {
             .unwrap_or((namespace, service_account));
         Self {
             kind,
-            name: None,
+            names: Vec::new(),
             namespace: namespace.to_owned(),
             account: account.to_owned(),
             account_namespace: account_namespace.to_owned(),
             read_pods: kind != Kind::Lease,
+            set: false,
         }
     }
 
-    /// Narrow the rights to the lock of this name, as far as Kubernetes can.
+    /// Narrow the rights to the lock of this name, as far as Kubernetes can; called again, to the
+    /// locks of these names.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
+        self.names.push(name.to_owned());
+        self
+    }
+
+    /// For a [`LeaderElectionSet`](crate::LeaderElectionSet): its one watch is on all the Leases of
+    /// the namespace, which cannot be narrowed to names. The other rights stay as narrow as they
+    /// are. For Leases only; without effect on other kinds.
+    #[must_use]
+    pub fn set(mut self) -> Self {
+        self.set = self.kind == Kind::Lease;
         self
     }
 
@@ -153,26 +165,38 @@ impl Rights {
     }
 
     fn role_name(&self) -> String {
-        match &self.name {
-            Some(name) => format!("tenure-{}-{name}", word(self.kind)),
-            None => format!("tenure-{}", word(self.kind)),
+        let word = word(self.kind);
+        match self.names.as_slice() {
+            _ if self.set => format!("tenure-{word}-set"),
+            [] => format!("tenure-{word}"),
+            [name, ..] => format!("tenure-{word}-{name}"),
         }
     }
 
     fn rules(&self) -> Vec<Value> {
         let api = api(self.kind);
         let mut verbs = vec!["get", "watch", "update"];
+        let narrow = !self.names.is_empty();
+        let wide_watch = self.set && narrow;
+        if wide_watch {
+            verbs.retain(|verb| *verb != "watch");
+        }
         if self.kind != Kind::Lease {
             verbs.push("delete");
         }
         let mut narrowed = json!({"apiGroups": [api.group], "resources": [api.plural]});
         let mut rules = Vec::new();
-        if let Some(name) = &self.name {
-            narrowed["resourceNames"] = json!([name]);
+        if narrow {
+            narrowed["resourceNames"] = json!(self.names);
+            let wide = if wide_watch {
+                json!(["create", "watch"])
+            } else {
+                json!(["create"])
+            };
             rules.push(json!({
                 "apiGroups": [api.group],
                 "resources": [api.plural],
-                "verbs": ["create"],
+                "verbs": wide,
             }));
         } else {
             verbs.insert(0, "create");
@@ -190,7 +214,12 @@ impl Rights {
             "get, update: reads, renewals and takeovers of the lock. watch: being told at once when",
             "it changes; without it everything works, a few seconds later.",
         ];
-        if self.name.is_some() {
+        if self.set {
+            comments
+                .push("A set has one watch on all the Leases of the namespace; a watch on several");
+            comments.push("names does not exist, so this right cannot be narrowed.");
+        }
+        if !self.names.is_empty() {
             comments
                 .push("create cannot be narrowed to a name: no object has one before it is made.");
         }

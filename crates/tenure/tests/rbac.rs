@@ -121,6 +121,33 @@ fn without_a_name_the_rights_hold_for_every_lock_of_the_kind() {
 }
 
 #[test]
+fn a_set_watches_the_whole_namespace_and_the_rest_stays_narrow() {
+    let rights = Rights::new(Kind::Lease, "shop", "worker").set();
+    let named = rights.clone().name("a").name("b").manifests();
+    let expected = [
+        ("create", false),
+        ("get", true),
+        ("update", true),
+        ("watch", false),
+    ];
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(verb, narrow)| ((*verb).to_owned(), *narrow))
+        .collect();
+    assert_eq!(verbs(&named, "leases.coordination.k8s.io"), expected);
+    let names = named[0]["rules"][0]["resourceNames"].clone();
+    assert_eq!(names, json!(["a", "b"]));
+    let all = verbs(&rights.manifests(), "leases.coordination.k8s.io");
+    assert!(
+        all.len() == 4 && all.iter().all(|(_, narrowed)| !narrowed),
+        "{all:?}"
+    );
+    assert!(rights.yaml().contains("cannot be narrowed"));
+    let life = Rights::new(Kind::ConfigMap, "shop", "worker").name("a");
+    assert_eq!(life.clone().set(), life, "there are sets of Leases only");
+}
+
+#[test]
 fn a_binding_binds_the_role_to_the_service_account_of_its_own_namespace() {
     for (account, namespace) in [("worker", "shop"), ("other:worker", "other")] {
         let manifests = rbac_manifests(Kind::Lease, Some("nightly"), "shop", account);

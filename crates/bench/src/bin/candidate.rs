@@ -2,7 +2,7 @@
 //! lines of `tenure campaign --json`: what a candidate costs when nothing else is in its process.
 //!
 //! It can also be a crowd: many candidates with connections of their own, or one candidate for each
-//! of many locks over connections that they share.
+//! of many locks, as a set.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tenure::clock::{Clock as _, SystemClock};
-use tenure::{Connection, ContextInfo, LeaderElection, Status};
+use tenure::{ContextInfo, LeaderElection, LeaderElectionSet, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -35,7 +35,7 @@ struct Options {
     /// Candidates for each lock, each with connections of its own
     #[arg(long, default_value_t = 1)]
     candidates: usize,
-    /// Locks, which share each candidate's connections
+    /// Locks, which are a set
     #[arg(long, default_value_t = 1)]
     locks: usize,
 }
@@ -52,19 +52,20 @@ async fn main() -> Result<()> {
     let (end, ending) = watch::channel(false);
     let mut standing = Vec::new();
     for _ in 0..options.candidates {
-        let shared = Connection::new(config.clone()).context("no connection")?;
-        for lock in 0..options.locks {
-            let name = if options.locks == 1 {
-                options.name.clone()
-            } else {
-                format!("{}-{lock}", options.name)
-            };
-            let mut builder = LeaderElection::lease_lock(name)
-                .lease_duration(Duration::from_secs(options.lease_duration));
-            if options.locks > 1 {
-                builder = builder.connection(&shared);
-            }
-            let election = builder.build(config.clone(), context.clone())?;
+        let lease = |name: String| {
+            let duration = Duration::from_secs(options.lease_duration);
+            LeaderElection::lease_lock(name).lease_duration(duration)
+        };
+        let elections = if options.locks == 1 {
+            let alone = lease(options.name.clone());
+            vec![alone.build(config.clone(), context.clone())?]
+        } else {
+            let set = LeaderElectionSet::new(config.clone(), context.clone())?;
+            let locks = 0..options.locks;
+            let of_set = locks.map(|lock| set.add(lease(format!("{}-{lock}", options.name))));
+            of_set.collect::<Result<_, _>>()?
+        };
+        for election in elections {
             standing.push(tokio::spawn(stand(election, ending.clone())));
         }
     }

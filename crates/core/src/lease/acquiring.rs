@@ -243,7 +243,10 @@ impl LeaseElector {
             Place::Present(newest) if newest.says_the_same(&observed) => newest.clone(),
             _ => observed.clone(),
         };
-        let term = Term::new(sent, base, observed.version.resource_version, &timing);
+        let mut term = Term::new(sent, base, observed.version.resource_version, &timing);
+        if self.config.spread_renewals {
+            term.renew_within(sent.at, timing.retry_period(), &mut self.rng);
+        }
         self.call = None;
         self.pause.succeeded();
         if self.standing && self.now.mono < useful_until {

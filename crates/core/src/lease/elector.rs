@@ -38,6 +38,9 @@ pub struct LeaseConfig {
     /// How far the clocks of different machines may be apart, where a record that is old by its
     /// own time need not be waited out at the first sight of it (L24). Never, where there is none.
     pub trust_remote_clock: Option<Duration>,
+    /// Renew for the first time after a part of the retry period rather than a whole one, so that
+    /// the renewals of many Leases that were acquired together are spread over it.
+    pub spread_renewals: bool,
     /// Where the spread of contenders comes from (L17). Different for each process.
     pub seed: u64,
 }

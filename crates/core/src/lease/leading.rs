@@ -1,10 +1,11 @@
 //! Leading: validity (L1), renewals, loss (L9), the order of leaving (L10), edits (L21).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     elector::Belief,
     outcome::Outcome,
+    rng::Rng,
     status::{LossReason, Notice, Status, Warning},
     time::Instant,
     timing::LeaseTiming,
@@ -80,6 +81,11 @@ impl Term {
             told: None,
             successor: None,
         }
+    }
+
+    /// Renew for the first time at some moment of that period, never later than usual.
+    pub(super) fn renew_within(&mut self, since: Instant, period: Duration, rng: &mut Rng) {
+        self.renew_at = since.after(rng.up_to(period));
     }
 
     pub(super) fn belief(&self) -> Belief {

@@ -48,6 +48,7 @@ impl Candidate {
             wait_when_absent: strict,
             cooldown: std::time::Duration::ZERO,
             trust_remote_clock: None,
+            spread_renewals: false,
             seed,
         };
         Self {

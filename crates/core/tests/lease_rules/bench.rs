@@ -195,6 +195,7 @@ pub(crate) fn config() -> LeaseConfig {
         wait_when_absent: false,
         cooldown: Duration::ZERO,
         trust_remote_clock: None,
+        spread_renewals: false,
         seed: 1,
     }
 }

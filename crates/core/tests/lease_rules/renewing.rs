@@ -3,10 +3,10 @@
 use tenure_core::{
     Command, Elector as _, LeaseTiming, LossReason, Nonce, Notice, Outcome, Status, Version,
     Warning,
-    lease::{LeaseWrite, Observed, Request},
+    lease::{LeaseConfig, LeaseWrite, Observed, Request},
 };
 
-use crate::bench::{Bench, held, millis, released, stored, unknown};
+use crate::bench::{Bench, config, held, millis, released, stored, unknown};
 
 fn lost(bench: &Bench) -> Option<&LossReason> {
     bench.notices.iter().find_map(|notice| match notice {
@@ -56,6 +56,32 @@ fn l1_a_leader_s_renewals_are_writes_one_retry_period_apart_each_with_its_own_nu
         assert_eq!(base, Some(Version::new("u", (5 + n).to_string())));
         assert!(write.mark.counter > last);
         last = write.mark.counter;
+    }
+}
+
+#[test]
+fn l1_spread_renewals_begin_within_a_retry_period_and_then_are_one_apart() {
+    let mut firsts = Vec::new();
+    for seed in 0..200 {
+        let mut bench = Bench::of(LeaseConfig {
+            spread_renewals: true,
+            seed,
+            ..config()
+        })
+        .lead(6);
+        bench.until_a_call();
+        firsts.push(bench.now);
+        for n in 0..3 {
+            bench.until_a_call();
+            assert_eq!(bench.now, firsts.last().unwrap() + n * 2000);
+            renew(&mut bench, 7 + n);
+        }
+    }
+    assert!(firsts.iter().all(|at| *at <= 2000));
+    for quarter in 0..4 {
+        let within = quarter * 500..(quarter + 1) * 500;
+        let many = firsts.iter().filter(|at| within.contains(*at)).count();
+        assert!((25..75).contains(&many), "{many} within {within:?}");
     }
 }
 

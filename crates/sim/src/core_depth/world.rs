@@ -151,6 +151,7 @@ impl<'a, M: Model> World<'a, M> {
                 FaultKind::TrustedClocks,
                 seats.iter().any(|seat| seat.max_skew.is_some()),
             ),
+            (FaultKind::Sets, seats.iter().any(|seat| seat.in_set)),
         ];
         for (kind, is_so) in struck {
             if is_so {

@@ -46,6 +46,10 @@ impl Invariant for Prompt {
             Happening::Wrote(write) => match write.by {
                 Author::Restore => self.restored(at, write, ledger),
                 Author::Process(process) => {
+                    if ledger.restored() {
+                        // History repeats versions: by one of them it has the lock again.
+                        self.ousted.retain(|each| each.process != process);
+                    }
                     self.wrote(at, write, ledger);
                     self.remember(process, write, ledger);
                 }

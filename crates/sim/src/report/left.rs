@@ -81,6 +81,8 @@ pub enum Setting {
     Cooldowns,
     /// Nobody goes by the wall clocks of others.
     TrustedClocks,
+    /// Nobody is part of a set.
+    Sets,
 }
 
 impl Left {
@@ -183,7 +185,7 @@ impl Kept {
 
 impl Setting {
     /// All of them, the ones that confuse people most first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Foreign,
         Self::Timings,
         Self::Rates,
@@ -194,6 +196,7 @@ impl Setting {
         Self::Starts,
         Self::Cooldowns,
         Self::TrustedClocks,
+        Self::Sets,
     ];
 
     /// Its name on command lines.
@@ -210,6 +213,7 @@ impl Setting {
             Self::LeftBehind => "left-behind",
             Self::Cooldowns => "cooldowns",
             Self::TrustedClocks => "trusted-clocks",
+            Self::Sets => "sets",
         }
     }
 
@@ -239,6 +243,7 @@ impl Setting {
                 Self::Foreign => seat.foreign = false,
                 Self::Cooldowns => seat.cooldown = std::time::Duration::ZERO,
                 Self::TrustedClocks => seat.max_skew = None,
+                Self::Sets => seat.in_set = false,
                 Self::Starts if seat.starts != NEVER => seat.starts = 0,
                 Self::Strict | Self::LeftBehind | Self::Starts => {}
             }

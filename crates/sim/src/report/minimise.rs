@@ -365,6 +365,7 @@ mod tests {
             seat.timing = SeatTiming::Odd;
             seat.cooldown = std::time::Duration::ZERO;
             seat.max_skew = None;
+            seat.in_set = false;
         }
         plan.strict = true;
         plan.left_behind = LeftBehind::EmptySpec;

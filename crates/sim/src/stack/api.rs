@@ -15,7 +15,7 @@ use futures::{FutureExt, task::noop_waker_ref};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenure_apiserver::{ApiServer, Gc, ResponseBody, Snapshot, Write};
 use tokio::{runtime::Runtime, sync::mpsc};
 use tower::Service;
@@ -24,6 +24,8 @@ use crate::{clock::Nanos, plan::LockKind};
 
 /// The lock's name and namespace.
 pub(super) const NAME: &str = "l";
+/// A Lease beside it, which is nobody's business.
+pub(super) const NEIGHBOUR: &str = "n";
 pub(super) const NAMESPACE: &str = "default";
 
 /// The server, driven by hand: its time stands still within a request, and it has no tasks.
@@ -119,6 +121,28 @@ impl Api {
     /// The lock's path.
     pub(super) fn path(&self) -> String {
         format!("{}/{NAME}", self.collection())
+    }
+
+    /// Somebody holds the Lease beside it, and writes to it.
+    pub(super) fn neighbour_writes(&self, now: Nanos) {
+        let mut lease = json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": NEIGHBOUR},
+            "spec": {"holderIdentity": "stranger", "leaseDurationSeconds": 15, "leaseTransitions": 1},
+        });
+        let collection = self.collection();
+        let path = format!("{collection}/{NEIGHBOUR}");
+        let old = self.server.object(self.resource(), NAMESPACE, NEIGHBOUR);
+        let (method, path) = match &old {
+            None => (Method::POST, collection),
+            Some(old) => {
+                lease["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+                lease["metadata"]["annotations"] = json!({"seen": now.to_string()});
+                (Method::PUT, path)
+            }
+        };
+        self.send(now, &method, &path, &lease);
     }
 
     /// The lock as it is.

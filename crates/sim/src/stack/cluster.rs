@@ -123,6 +123,7 @@ impl World<'_> {
             now: self.now,
             context: candidacy.context,
             builder: candidacy.builder.seed(seed),
+            in_set: self.plan.seats[seat].in_set,
             limit: candidacy.limit,
             grace: candidacy.grace,
             seed: hashed([self.plan.seed, id.0.into(), 62]),

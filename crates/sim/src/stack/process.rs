@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tenure::{Builder, ContextInfo, ElectionError, Instant};
+use tenure::{Builder, Connection, ContextInfo, ElectionError, Instant, LeaderElectionSet};
 use tokio::runtime::{self, Runtime};
 
 use crate::{
@@ -82,6 +82,8 @@ pub(super) struct Birth {
     pub(super) now: Nanos,
     pub(super) context: ContextInfo,
     pub(super) builder: Builder,
+    /// It is part of a set.
+    pub(super) in_set: bool,
     pub(super) limit: Duration,
     pub(super) grace: Duration,
     /// For its program.
@@ -104,6 +106,7 @@ impl Process {
             now,
             context,
             builder,
+            in_set,
             limit,
             grace,
             seed,
@@ -143,9 +146,13 @@ impl Process {
             tokio::spawn(Foreign::new(network, known, seed, collection, NAME).run());
             identity
         } else {
-            let election = builder
-                .clock(Arc::new(LibraryClock(clock)))
-                .build_over(kube::Client::new(network, "default"), context)?;
+            let builder = builder.clock(Arc::new(LibraryClock(clock)));
+            let client = kube::Client::new(network, "default");
+            let election = if in_set {
+                LeaderElectionSet::over(&Connection::over(client), context).add(builder)?
+            } else {
+                builder.build_over(client, context)?
+            };
             inside.shows(election.status());
             let identity = election.identity().into();
             let program = Program {

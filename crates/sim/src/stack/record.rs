@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::api::NEIGHBOUR;
 use crate::{
     clock::{Nanos, SECOND},
     plan::LockKind,
@@ -48,25 +49,30 @@ pub(super) fn version(object: &Value) -> u64 {
         .unwrap_or(0)
 }
 
-/// Which state of the lock is in an answer, or in an event of a watch; 0 where there is none.
-pub(super) fn shown(kind: LockKind, bytes: &[u8]) -> (u64, Seeing) {
+/// Which state of the lock is in an answer, or in an event of a watch; 0 where it cannot be told,
+/// none where it is about something else.
+pub(super) fn shown(kind: LockKind, bytes: &[u8]) -> Option<(u64, Seeing)> {
     let Ok(told) = serde_json::from_slice::<Value>(bytes) else {
-        return (0, Seeing::Answered);
+        return Some((0, Seeing::Answered));
     };
     let how = match told["type"].as_str() {
+        Some("BOOKMARK") => return None,
         Some("DELETED") => Seeing::Gone,
         Some(_) => Seeing::Watched,
         None => Seeing::Answered,
     };
     if told["code"] == 404 {
-        return (0, Seeing::Absent);
+        return Some((0, Seeing::Absent));
+    }
+    if told["object"]["metadata"]["name"] == NEIGHBOUR {
+        return None;
     }
     if kind.is_for_life() || told["kind"] == "Status" {
-        return (0, how);
+        return Some((0, how));
     }
     let inner = ["/object", "/items/0"];
     let inner = inner.iter().find_map(|at| told.pointer(at));
-    (version(inner.unwrap_or(&told)), how)
+    Some((version(inner.unwrap_or(&told)), how))
 }
 
 /// A time as the API writes it.

@@ -22,6 +22,9 @@ use super::{
 impl World<'_> {
     pub(super) fn fault(&mut self, index: usize) {
         let fault = self.plan.faults[index].clone();
+        if self.plan.seats.iter().any(|seat| seat.in_set) {
+            self.api.neighbour_writes(self.now);
+        }
         let victims = self.victims(&fault);
         let first = victims.first().copied();
         match fault.kind {

@@ -127,11 +127,12 @@ impl World<'_> {
         }
     }
 
-    /// Reads are quorum reads (L16), and a watch is of the one object.
+    /// Reads are quorum reads (L16), and a watch is of the one object but for those in a set.
     fn looks_for_caches(&mut self, id: ProcessId, method: &Method, query: &str) {
         let ours = self.process(id).is_some_and(|process| process.is_ours);
         let watches = query.contains("watch=true");
-        let wrong = if watches && !query.contains("fieldSelector=metadata.name") {
+        let wide = self.plan.seats[self.seat_of(id)].in_set;
+        let wrong = if watches && !wide && !query.contains("fieldSelector=metadata.name") {
             "watches objects of other names"
         } else if !watches && query.contains("resourceVersion=") {
             "reads what a cache may answer (L16)"
@@ -227,7 +228,8 @@ impl World<'_> {
                     .next()
                     .is_some_and(|path| path == self.api.path() || path == self.api.collection());
                 let teaches = (about_lock && matches!(status.as_u16(), 200 | 201 | 404 | 409))
-                    .then(|| record::shown(self.plan.lock, &bytes));
+                    .then(|| record::shown(self.plan.lock, &bytes))
+                    .flatten();
                 if fate.truncated {
                     let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), None));
                     let _ = feed.send(Piece::Broken);

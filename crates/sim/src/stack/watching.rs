@@ -93,7 +93,7 @@ impl World<'_> {
             shown.push((opens.max(state.at + lag) + 3, line(kind, state)));
         }
         for (at, bytes) in shown {
-            let shown = Some(record::shown(self.plan.lock, &bytes));
+            let shown = record::shown(self.plan.lock, &bytes);
             self.at(at, Due::Shows(watch, Piece::Bytes(bytes, shown)));
         }
     }
@@ -186,7 +186,7 @@ impl World<'_> {
                 watch.last = at;
             }
         }
-        let shown = Some(record::shown(self.plan.lock, bytes));
+        let shown = record::shown(self.plan.lock, bytes);
         for copy in 0..copies {
             let at = at + copy * rng.below(3 * SECOND);
             self.at(at, Due::Shows(index, Piece::Bytes(bytes.clone(), shown)));

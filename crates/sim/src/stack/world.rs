@@ -197,6 +197,7 @@ impl<'a> World<'a> {
                 FaultKind::TrustedClocks,
                 seats.iter().any(|seat| seat.max_skew.is_some()),
             ),
+            (FaultKind::Sets, seats.iter().any(|seat| seat.in_set)),
         ];
         for (kind, is_so) in struck {
             if is_so {

@@ -81,6 +81,12 @@ impl Api {
         };
         format!("{base}/{}", self.api_version())
     }
+
+    /// The path of all objects of this kind in `namespace`: to list and to watch.
+    pub(crate) fn collection(&self, namespace: &str) -> String {
+        let (root, plural) = (self.root(), self.plural);
+        format!("{root}/namespaces/{}/{plural}", segment(namespace))
+    }
 }
 
 impl Resource {
@@ -123,10 +129,9 @@ impl Resource {
 
     /// The path of all objects of this kind in this namespace: to list and to watch.
     pub(crate) fn collection(&self) -> String {
-        let (root, plural) = (self.api.root(), self.api.plural);
         match &self.namespace {
-            Some(namespace) => format!("{root}/namespaces/{}/{plural}", segment(namespace)),
-            None => format!("{root}/{plural}"),
+            Some(namespace) => self.api.collection(namespace),
+            None => format!("{}/{}", self.api.root(), self.api.plural),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The answer to a watch as events: one line each, read no further than an object is long, and
-//! only those of the object that was asked for.
+//! only those of the object that was asked for, where it was one.
 
 use http_body_util::{BodyExt, Limited};
 use kube::{Client, client::Body, core::Status};
@@ -13,11 +13,13 @@ pub(super) const LONGEST_LINE: usize = 4 << 20;
 /// How much of a refusal is read.
 const LONGEST_REFUSAL: usize = 64 << 10;
 
-/// What a watch shows of its object.
+/// What a watch shows.
 #[derive(Debug, PartialEq)]
 pub(super) enum Shown {
     Seen(Value),
     Gone(Value),
+    /// Everything up to its resourceVersion was shown.
+    Bookmark(Value),
 }
 
 /// Why a watch ended, for people, and whether it was refused for want of a right.
@@ -34,7 +36,8 @@ pub(super) struct Events {
     read: Vec<u8>,
     /// How much of it is known to have no end of line in it.
     searched: usize,
-    name: String,
+    /// None for all objects.
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,41 +49,29 @@ struct Line {
 
 impl Events {
     /// Open the watch that `request` asks for, on the object `name`.
-    pub(super) async fn open(
+    pub(super) async fn of_one(
         client: &Client,
         request: http::Request<Vec<u8>>,
         name: &str,
     ) -> Result<Self, End> {
-        let answer = client
-            .send(request.map(Body::from))
-            .await
-            .map_err(|error| End::because(with_causes(&error)))?;
-        let status = answer.status();
-        if !status.is_success() {
-            let body = Limited::new(answer.into_body(), LONGEST_REFUSAL);
-            let body = body
-                .collect()
-                .await
-                .map(http_body_util::Collected::to_bytes);
-            let body = body.unwrap_or_default();
-            let told = match serde_json::from_slice::<Status>(&body) {
-                Ok(status) => status.message,
-                Err(_) => String::from_utf8_lossy(&body).into_owned(),
-            };
-            return Err(End {
-                error: format!("{status}: {}", shorten(told.trim())),
-                forbidden: status == http::StatusCode::FORBIDDEN,
-            });
-        }
-        Ok(Self::of(answer.into_body(), name))
+        let body = open(client, request).await?;
+        Ok(Self::new(body, Some(name.to_owned())))
     }
 
-    fn of(body: Body, name: &str) -> Self {
+    /// Open the watch that `request` asks for, on whatever objects there are.
+    pub(super) async fn of_all(
+        client: &Client,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<Self, End> {
+        Ok(Self::new(open(client, request).await?, None))
+    }
+
+    fn new(body: Body, name: Option<String>) -> Self {
         Self {
             body,
             read: Vec::new(),
             searched: 0,
-            name: name.to_owned(),
+            name,
         }
     }
 
@@ -130,8 +121,8 @@ impl Events {
         Some(std::mem::replace(&mut self.read, rest))
     }
 
-    /// What a line says; nothing for a bookmark, which has no holder and is no free lock, and for
-    /// objects of other names, which a server that knows no field selectors would send.
+    /// What a line says; nothing for objects of other names, which a server that knows no field
+    /// selectors would send.
     fn understand(&self, line: &[u8]) -> Result<Option<Shown>, End> {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
@@ -147,10 +138,14 @@ impl Events {
             .pointer("/metadata/name")
             .and_then(Value::as_str);
         match kind {
-            "ADDED" | "MODIFIED" | "DELETED" if name != Some(&self.name) => Ok(None),
+            "ADDED" | "MODIFIED" | "DELETED"
+                if self.name.is_some() && name != self.name.as_deref() =>
+            {
+                Ok(None)
+            }
             "ADDED" | "MODIFIED" => Ok(Some(Shown::Seen(line.object))),
             "DELETED" => Ok(Some(Shown::Gone(line.object))),
-            "BOOKMARK" => Ok(None),
+            "BOOKMARK" => Ok(Some(Shown::Bookmark(line.object))),
             "ERROR" => {
                 let told = line.object.get("message").and_then(Value::as_str);
                 let code = line.object.get("code").and_then(Value::as_u64);
@@ -168,8 +163,33 @@ impl Events {
     }
 }
 
+async fn open(client: &Client, request: http::Request<Vec<u8>>) -> Result<Body, End> {
+    let answer = client
+        .send(request.map(Body::from))
+        .await
+        .map_err(|error| End::because(with_causes(&error)))?;
+    let status = answer.status();
+    if !status.is_success() {
+        let body = Limited::new(answer.into_body(), LONGEST_REFUSAL);
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
+        let body = body.unwrap_or_default();
+        let told = match serde_json::from_slice::<Status>(&body) {
+            Ok(status) => status.message,
+            Err(_) => String::from_utf8_lossy(&body).into_owned(),
+        };
+        return Err(End {
+            error: format!("{status}: {}", shorten(told.trim())),
+            forbidden: status == http::StatusCode::FORBIDDEN,
+        });
+    }
+    Ok(answer.into_body())
+}
+
 impl End {
-    fn because(error: String) -> Self {
+    pub(super) fn because(error: String) -> Self {
         Self {
             error,
             forbidden: false,
@@ -199,7 +219,7 @@ mod tests {
             std::future::ready(Ok::<_, std::io::Error>(http::Response::new(body)))
         });
         let request = http::Request::new(Vec::new());
-        Events::open(&Client::new(service, "default"), request, "mine")
+        Events::of_one(&Client::new(service, "default"), request, "mine")
             .await
             .unwrap()
     }
@@ -212,6 +232,7 @@ mod tests {
             match events.next().await {
                 Ok(Some(Shown::Seen(_))) => kinds.push('s'),
                 Ok(Some(Shown::Gone(_))) => kinds.push('g'),
+                Ok(Some(Shown::Bookmark(_))) => kinds.push('b'),
                 Ok(None) => return (kinds, None),
                 Err(end) => return (kinds, Some(end.error)),
             }
@@ -225,7 +246,7 @@ mod tests {
         for size in 1..text.len() {
             let pieces = text.as_bytes().chunks(size).map(Bytes::copy_from_slice);
             let told = all(pieces.collect()).await;
-            assert_eq!(told, ("sgs".to_owned(), None), "{size}");
+            assert_eq!(told, ("sbgs".to_owned(), None), "{size}");
         }
         let cut = Bytes::from(event("ADDED", "mine") + "{\"type\":\"MODI");
         assert_eq!(all(vec![cut]).await, ("s".to_owned(), None));

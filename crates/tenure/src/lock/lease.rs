@@ -11,6 +11,8 @@ use tenure_core::{
 
 use super::{
     Lock, Reply, ReplyOf, Watched,
+    gate::Gate,
+    hub::Hub,
     lease_json::{self, Extras},
     memory::{Memory, version_of},
     watch,
@@ -24,6 +26,14 @@ pub(crate) struct LeaseLock {
     limit: Duration,
     extras: Arc<Extras>,
     memory: Memory,
+    shared: Option<Shared>,
+}
+
+/// What the Leases of a set share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) gate: Gate,
 }
 
 impl LeaseLock {
@@ -40,7 +50,14 @@ impl LeaseLock {
             limit,
             extras: Arc::new(extras),
             memory: Memory::default(),
+            shared: None,
         }
+    }
+
+    /// As one of a set.
+    pub(crate) fn sharing(mut self, shared: Option<Shared>) -> Self {
+        self.shared = shared;
+        self
     }
 
     fn take(&mut self, object: Value) -> Option<Observed> {
@@ -63,6 +80,7 @@ impl Lock for LeaseLock {
     type Elector = LeaseElector;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
+        let write = !matches!(request, Request::Read);
         let request = match request {
             Request::Read => self.resource.get(),
             Request::Create(write) => self.resource.create(&self.create(&write)),
@@ -76,7 +94,18 @@ impl Lock for LeaseLock {
             },
         };
         let (client, limit) = (self.client.clone(), self.limit);
-        async move { call::call(&client, request, limit).await.map(Reply::Object) }.boxed()
+        let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
+        async move {
+            let outcome = match gate {
+                None => call::call(&client, request, limit).await,
+                Some(gate) => {
+                    let call = |left| call::call(&client, request, left);
+                    gate.pass(write, limit, call).await
+                }
+            };
+            outcome.map(Reply::Object)
+        }
+        .boxed()
     }
 
     fn answer(&mut self, reply: Reply<Observed>) -> Outcome<Observed> {
@@ -99,6 +128,9 @@ impl Lock for LeaseLock {
     }
 
     fn watch(&self) -> BoxStream<'static, Watched> {
+        if let Some(shared) = &self.shared {
+            return shared.hub.watch(self.resource.name());
+        }
         watch::watch(
             self.client.clone(),
             self.resource.collection(),

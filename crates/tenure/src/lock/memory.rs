@@ -25,12 +25,12 @@ impl Memory {
         self.0.push_back((version, object));
     }
 
-    pub(super) fn recall(&self, version: &Version) -> Option<&Value> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(known, _)| known == version)
-            .map(|(_, object)| object)
+    /// The state of that version, which is about to be replaced: nobody asks for an older one
+    /// again.
+    pub(super) fn recall(&mut self, version: &Version) -> Option<&Value> {
+        let at = self.0.iter().rposition(|(known, _)| known == version)?;
+        self.0.drain(..at);
+        self.0.front().map(|(_, object)| object)
     }
 }
 

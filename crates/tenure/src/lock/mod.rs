@@ -2,6 +2,8 @@
 
 pub(crate) mod always;
 mod events;
+pub(crate) mod gate;
+pub(crate) mod hub;
 pub(crate) mod lease;
 pub(crate) mod lease_json;
 pub(crate) mod life;

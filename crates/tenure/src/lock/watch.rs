@@ -1,7 +1,7 @@
 //! One watch on one object, for ever. A hint that speeds things up, never the ground for leading
 //! (L15): whatever happens to it, the core's timers go on.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use kube::Client;
@@ -14,11 +14,11 @@ use super::{
 use crate::call::get_path;
 
 /// How long the server keeps one watch open.
-const SERVER_SIDE: Duration = Duration::from_secs(290);
+pub(super) const SERVER_SIDE: Duration = Duration::from_secs(290);
 /// A stream that outlives that by so much is blind.
-const CLIENT_SIDE: Duration = Duration::from_secs(320);
+pub(super) const CLIENT_SIDE: Duration = Duration::from_secs(320);
 /// How long opening one may take.
-const OPENING: Duration = Duration::from_secs(10);
+pub(super) const OPENING: Duration = Duration::from_secs(10);
 /// The pause before a watch that failed is opened again: doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -42,11 +42,50 @@ pub(super) fn watch(
     .boxed()
 }
 
-struct Abort(tokio::task::JoinHandle<()>);
+/// A task that ends with this.
+pub(super) struct Abort(pub(super) tokio::task::JoinHandle<()>);
 
 impl Drop for Abort {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// How long to rest before a watch is opened again.
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        Self(FIRST_PAUSE)
+    }
+
+    /// It could be opened.
+    pub(super) fn opened(&mut self) {
+        self.0 = FIRST_PAUSE;
+    }
+
+    /// After that end.
+    pub(super) fn next(&mut self, end: Option<&End>) -> Duration {
+        let rest = match end {
+            Some(End {
+                forbidden: true, ..
+            }) => FORBIDDEN_PAUSE,
+            Some(_) => self.0,
+            None => FIRST_PAUSE,
+        };
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        rest
+    }
+}
+
+/// Open one, if that does not take too long.
+pub(super) async fn open(
+    limit: Duration,
+    opening: impl Future<Output = Result<Events, End>>,
+) -> Result<Events, End> {
+    match timeout(limit, opening).await {
+        Ok(opened) => opened,
+        Err(_) => Err(End::because("opening the watch took too long".to_owned())),
     }
 }
 
@@ -56,19 +95,14 @@ async fn keep_watching(
     name: String,
     to: mpsc::Sender<Watched>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
-        let end = watch_once(&client, &collection, &name, &to, &mut pause).await;
+        let end = watch_once(&client, &collection, &name, &to, &mut pauses).await;
+        let rest = pauses.next(end.as_ref().err());
         let (error, forbidden) = match end {
             Ok(()) => (None, false),
             Err(end) => (Some(end.error), end.forbidden),
         };
-        let rest = match (&error, forbidden) {
-            (_, true) => FORBIDDEN_PAUSE,
-            (Some(_), false) => pause,
-            (None, false) => FIRST_PAUSE,
-        };
-        pause = (pause * 2).min(LONGEST_PAUSE);
         if to.send(Watched::Closed { error, forbidden }).await.is_err() {
             return;
         }
@@ -81,7 +115,7 @@ async fn watch_once(
     collection: &str,
     name: &str,
     to: &mpsc::Sender<Watched>,
-    pause: &mut Duration,
+    pauses: &mut Pauses,
 ) -> Result<(), End> {
     // Without a resourceVersion: the present state first, then what follows. With one object
     // there is nothing to resume.
@@ -90,18 +124,11 @@ async fn watch_once(
          &allowWatchBookmarks=false",
         SERVER_SIDE.as_secs()
     );
-    let opening = Events::open(client, get_path(&query), name);
-    let Ok(opened) = timeout(OPENING, opening).await else {
-        return Err(End {
-            error: "opening the watch took too long".to_owned(),
-            forbidden: false,
-        });
-    };
-    let mut events = opened?;
+    let mut events = open(OPENING, Events::of_one(client, get_path(&query), name)).await?;
     if to.send(Watched::Opened).await.is_err() {
         return Ok(());
     }
-    *pause = FIRST_PAUSE;
+    pauses.opened();
     let over = tokio::time::sleep(CLIENT_SIDE);
     tokio::pin!(over);
     loop {
@@ -114,6 +141,7 @@ async fn watch_once(
             None => return Ok(()),
             Some(Shown::Seen(object)) => Watched::Seen(object),
             Some(Shown::Gone(object)) => Watched::Gone(object),
+            Some(Shown::Bookmark(_)) => continue,
         };
         if to.send(watched).await.is_err() {
             return Ok(());

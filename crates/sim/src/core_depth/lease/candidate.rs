@@ -48,6 +48,7 @@ impl LeaseCandidate {
             wait_when_absent: newcomer.plan.strict,
             cooldown: seat.cooldown,
             trust_remote_clock: seat.max_skew,
+            spread_renewals: seat.in_set,
             seed: newcomer.seed,
         };
         Self::Ours(LeaseElector::new(config.clone()), config)

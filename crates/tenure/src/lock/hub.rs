@@ -1,0 +1,339 @@
+//! One watch on all the Leases of a namespace, for the elections of a set. Each is told what a watch
+//! of its own would tell it: a hint, never the ground for leading (L15).
+//!
+//! A watch that the server ends in order is resumed where it stopped, and nobody is told. After
+//! anything else it begins with the present state again, and everybody is told, so that everybody
+//! reads.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::BoxStream};
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use super::{
+    Watched,
+    events::{End, Events, Shown},
+    watch::{Abort, CLIENT_SIDE, OPENING, Pauses, SERVER_SIDE, open},
+};
+use crate::call::{LEASES, get_path};
+
+/// What a member may lag behind. One that lags further begins anew, as after a cut.
+const KEPT: usize = 32;
+/// How long resuming a watch may take. Until then nobody is told, and nobody polls.
+const RESUMING: Duration = Duration::from_secs(2);
+
+/// The watch and those who listen. It ends with its last clone and the last of their streams.
+pub(crate) struct Hub {
+    members: Arc<Mutex<Members>>,
+    _task: Abort,
+}
+
+#[derive(Default)]
+struct Members {
+    open: bool,
+    last: u64,
+    by_name: BTreeMap<Arc<str>, Vec<(u64, mpsc::Sender<Watched>)>>,
+}
+
+impl Hub {
+    /// Watch the Leases of `namespace`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn new(client: Client, namespace: &str) -> Arc<Self> {
+        let members = Arc::default();
+        let watching = Watching {
+            client,
+            collection: LEASES.collection(namespace),
+            namespace: namespace.to_owned(),
+            members: Arc::clone(&members),
+            warned: false,
+        };
+        Arc::new(Self {
+            members,
+            _task: Abort(tokio::spawn(watching.for_ever())),
+        })
+    }
+
+    /// What happens to the Lease of that name from now on.
+    pub(crate) fn watch(self: &Arc<Self>, name: &str) -> BoxStream<'static, Watched> {
+        let (id, events) = join(&self.members, name);
+        let member = Member {
+            hub: Arc::clone(self),
+            name: name.into(),
+            id,
+            events,
+        };
+        futures::stream::unfold(member, |mut member| async move {
+            let event = member.next().await;
+            Some((event, member))
+        })
+        .boxed()
+    }
+}
+
+/// One who listens.
+struct Member {
+    hub: Arc<Hub>,
+    name: Arc<str>,
+    id: u64,
+    events: mpsc::Receiver<Watched>,
+}
+
+impl Member {
+    async fn next(&mut self) -> Watched {
+        if let Some(event) = self.events.recv().await {
+            return event;
+        }
+        // It lagged, and was let go: what came meanwhile is to be read.
+        (self.id, self.events) = join(&self.hub.members, &self.name);
+        Watched::Closed {
+            error: None,
+            forbidden: false,
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut members = locked(&self.hub.members);
+        if let Some(listening) = members.by_name.get_mut(&self.name) {
+            listening.retain(|(id, _)| *id != self.id);
+            if listening.is_empty() {
+                members.by_name.remove(&self.name);
+            }
+        }
+    }
+}
+
+fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
+    members.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn join(members: &Mutex<Members>, name: &str) -> (u64, mpsc::Receiver<Watched>) {
+    let (sender, receiver) = mpsc::channel(KEPT);
+    let mut members = locked(members);
+    members.last += 1;
+    let id = members.last;
+    if members.open {
+        // A new channel has room.
+        let _ = sender.try_send(Watched::Opened);
+    }
+    let listening = members.by_name.entry(name.into()).or_default();
+    listening.push((id, sender));
+    (id, receiver)
+}
+
+impl Members {
+    /// Tell everybody that the watch has begun anew, or has ended.
+    fn tell_all(&mut self, open: bool) {
+        self.open = open;
+        for listening in self.by_name.values_mut() {
+            listening.retain(|(_, to)| {
+                let what = if open {
+                    Watched::Opened
+                } else {
+                    Watched::Closed {
+                        error: None,
+                        forbidden: false,
+                    }
+                };
+                to.try_send(what).is_ok()
+            });
+        }
+    }
+
+    fn tell(&mut self, object: Value, gone: bool) {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+        let Some(listening) = name.and_then(|name| self.by_name.get_mut(name)) else {
+            return;
+        };
+        let what = if gone { Watched::Gone } else { Watched::Seen };
+        if let [(_, only)] = listening.as_slice() {
+            if only.try_send(what(object)).is_err() {
+                listening.clear();
+            }
+        } else {
+            listening.retain(|(_, to)| to.try_send(what(object.clone())).is_ok());
+        }
+    }
+}
+
+/// The task of a hub.
+struct Watching {
+    client: Client,
+    collection: String,
+    namespace: String,
+    members: Arc<Mutex<Members>>,
+    warned: bool,
+}
+
+impl Watching {
+    async fn for_ever(mut self) {
+        let mut pauses = Pauses::new();
+        let mut resume = None;
+        loop {
+            let end = self.once(&mut resume, &mut pauses).await;
+            let rest = pauses.next(end.as_ref().err());
+            if let Err(end) = &end {
+                resume = None;
+                self.log(end);
+            }
+            if resume.is_none() {
+                locked(&self.members).tell_all(false);
+            }
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// One request, to its end. `resume` is the resourceVersion at which the next one can go on.
+    async fn once(&mut self, resume: &mut Option<String>, pauses: &mut Pauses) -> Result<(), End> {
+        let (from, limit) = match resume {
+            Some(version) => (format!("&resourceVersion={version}"), RESUMING),
+            None => (String::new(), OPENING),
+        };
+        let query = format!(
+            "{}?watch=true&timeoutSeconds={}&allowWatchBookmarks=true{from}",
+            self.collection,
+            SERVER_SIDE.as_secs()
+        );
+        let mut events = open(limit, Events::of_all(&self.client, get_path(&query))).await?;
+        pauses.opened();
+        self.warned = false;
+        if resume.is_none() {
+            locked(&self.members).tell_all(true);
+        }
+        let over = tokio::time::sleep(CLIENT_SIDE);
+        tokio::pin!(over);
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = &mut over => return Err(End::because("it outlived its time limit".to_owned())),
+                event = events.next() => event?,
+            };
+            let (object, gone) = match event {
+                None => return Ok(()),
+                Some(Shown::Bookmark(object)) => {
+                    // From here on the events are in order, and nothing before is missing.
+                    *resume = version_in(&object);
+                    continue;
+                }
+                Some(Shown::Seen(object)) => (object, false),
+                Some(Shown::Gone(object)) => (object, true),
+            };
+            if resume.is_some() {
+                *resume = version_in(&object);
+            }
+            locked(&self.members).tell(object, gone);
+        }
+    }
+
+    fn log(&mut self, end: &End) {
+        let (namespace, error) = (&*self.namespace, &*end.error);
+        if end.forbidden && !self.warned {
+            self.warned = true;
+            warn!(
+                namespace,
+                error,
+                "no right to watch the leases of the namespace: each lock of the set is polled \
+                 instead; `tenure rbac --set` prints the rights that a set needs"
+            );
+        } else {
+            debug!(
+                namespace,
+                error, "the set's watch ended: polling until it is open again"
+            );
+        }
+    }
+}
+
+/// What can stand in a query as it is; anything else is no resourceVersion of a Kubernetes.
+fn version_in(object: &Value) -> Option<String> {
+    let version = object.pointer("/metadata/resourceVersion")?.as_str()?;
+    let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hub() -> Arc<Hub> {
+        Arc::new(Hub {
+            members: Arc::default(),
+            _task: Abort(tokio::spawn(std::future::pending())),
+        })
+    }
+
+    fn lease(name: &str, version: u32) -> Value {
+        json!({"metadata": {"name": name, "resourceVersion": version.to_string()}})
+    }
+
+    #[tokio::test]
+    async fn who_lags_behind_begins_anew_and_keeps_nobody_else_waiting() {
+        let hub = hub();
+        let (mut slow, mut quick) = (hub.watch("a"), hub.watch("a"));
+        locked(&hub.members).tell_all(true);
+        let many = u32::try_from(KEPT).unwrap() * 3;
+        assert!(matches!(quick.next().await, Some(Watched::Opened)));
+        for version in 0..many {
+            locked(&hub.members).tell(lease("a", version), false);
+            locked(&hub.members).tell(lease("b", version), false);
+            let told = quick.next().await;
+            assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", version)));
+        }
+        // What was kept, in order; then it is told to read.
+        assert!(matches!(slow.next().await, Some(Watched::Opened)));
+        for version in 0..many {
+            match slow.next().await {
+                Some(Watched::Seen(object)) => assert_eq!(object, lease("a", version)),
+                Some(Watched::Closed { error: None, .. }) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(slow.next().await, Some(Watched::Opened)));
+        locked(&hub.members).tell(lease("a", 1000), true);
+        assert!(matches!(slow.next().await, Some(Watched::Gone(_))));
+        drop((slow, quick));
+        assert!(locked(&hub.members).by_name.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_only_one_that_lags_begins_anew() {
+        let hub = hub();
+        locked(&hub.members).tell_all(true);
+        let mut slow = hub.watch("a");
+        for version in 0..100 {
+            locked(&hub.members).tell(lease("a", version), false);
+        }
+        let told = (&mut slow).take(KEPT + 2).collect::<Vec<_>>().await;
+        assert!(matches!(told[KEPT], Watched::Closed { .. }), "{told:?}");
+        assert!(matches!(told[KEPT + 1], Watched::Opened), "{told:?}");
+        locked(&hub.members).tell_all(false);
+        assert!(matches!(slow.next().await, Some(Watched::Closed { .. })));
+    }
+
+    #[test]
+    fn only_a_plain_version_goes_into_a_query() {
+        let of = |version: Value| version_in(&json!({"metadata": {"resourceVersion": version}}));
+        assert_eq!(of(json!("12")), Some("12".to_owned()));
+        for bad in [
+            json!(""),
+            json!("1&watch=false"),
+            json!(12),
+            json!("1 2"),
+            Value::Null,
+        ] {
+            assert_eq!(of(bad), None);
+        }
+    }
+}
