@@ -14,6 +14,19 @@ use crate::report::{Report, Verdict};
 /// The candidate on client-go, from the workspace on.
 const CLIENT_GO: &str = "testing/baselines/client-go";
 
+/// The candidates on other Rust libraries, and their workspaces.
+const OTHERS: [(&str, &str); 3] = [
+    ("kubert", "testing/baselines/rust"),
+    ("kube-lease-manager", "testing/baselines/rust"),
+    (
+        "kube-leader-election",
+        "testing/baselines/kube-leader-election",
+    ),
+];
+
+/// The profile by which everything is built that is measured.
+const PROFILE: &str = "dist";
+
 /// A control plane that somebody has built already.
 const NAMED: &str = "TENURE_CONTROL_PLANE";
 
@@ -54,9 +67,9 @@ pub(crate) fn steps(report: &mut Report, places: &Places, args: &BenchArgs) {
 
 fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<Verdict> {
     let packages = ["-p", "tenure-bench", "-p", "tenure-cli"];
-    let build = [&["build", "--release", "--locked"][..], &packages].concat();
+    let build = [&["build", "--profile", PROFILE, "--locked"][..], &packages].concat();
     run(&mut command("cargo", &build, &places.root))?;
-    let programs = places.target.join("release");
+    let programs = places.target.join(PROFILE);
     let mut bench = command(programs.join("tenure-bench"), &[], &places.root);
     bench.arg("--tenure").arg(programs.join("tenure"));
     if args.quick {
@@ -80,6 +93,12 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
         }
         Err(why) => bail!("client-go cannot be measured: {why}"),
     }
+    for (name, workspace) in OTHERS {
+        let program = other(places, name, workspace)?;
+        bench
+            .arg("--other")
+            .arg(format!("{name}={}", program.display()));
+    }
     if let Some(only) = &args.only {
         bench.arg("--only").arg(only);
     }
@@ -88,6 +107,16 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
     }
     run(&mut bench)?;
     Ok(Verdict::Passed)
+}
+
+/// Builds a candidate on another Rust library.
+fn other(places: &Places, name: &str, workspace: &str) -> Result<PathBuf> {
+    let target = places.target.join("baselines").join("rust");
+    let package = format!("{name}-candidate");
+    let build = ["build", "--profile", PROFILE, "--locked", "-p", &package];
+    let mut cargo = command("cargo", &build, &places.root.join(workspace));
+    run(cargo.arg("--target-dir").arg(&target))?;
+    Ok(target.join(PROFILE).join(package))
 }
 
 /// Builds the candidate on client-go.

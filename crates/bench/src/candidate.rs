@@ -24,6 +24,9 @@ pub(crate) enum Kind {
     /// The least program on the library.
     Library,
     ClientGo,
+    Kubert,
+    KubeLeaseManager,
+    KubeLeaderElection,
 }
 
 /// One line of a candidate.
@@ -55,11 +58,17 @@ pub(crate) struct Candidate {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Kind {
+    /// The Rust libraries that are no tenure.
+    pub(crate) const OTHERS: [Self; 3] = [
+        Self::Kubert,
+        Self::KubeLeaseManager,
+        Self::KubeLeaderElection,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Tenure => "tenure",
             Self::Library => "tenure, library",
-            Self::ClientGo => "client-go",
+            other => other.slug(),
         }
     }
 
@@ -69,7 +78,15 @@ impl Kind {
             Self::Tenure => "tenure",
             Self::Library => "library",
             Self::ClientGo => "client-go",
+            Self::Kubert => "kubert",
+            Self::KubeLeaseManager => "kube-lease-manager",
+            Self::KubeLeaderElection => "kube-leader-election",
         }
+    }
+
+    /// One round of it takes many seconds.
+    pub(crate) fn is_slow(self) -> bool {
+        Self::OTHERS.contains(&self)
     }
 }
 
@@ -79,7 +96,7 @@ impl Candidate {
         let mut command = Command::new(program);
         match kind {
             Kind::Tenure => command.args(["campaign", who.lock, "--json", "-n", "default"]),
-            Kind::Library | Kind::ClientGo => command
+            _ => command
                 .args(["--name", who.lock])
                 .args(["--candidates", &who.candidates.to_string()])
                 .args(["--locks", &who.locks.to_string()]),

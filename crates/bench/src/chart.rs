@@ -8,12 +8,14 @@ use anyhow::{Context as _, Result};
 use crate::results::{Results, Series};
 
 const WIDTH: f64 = 860.0;
-const LEFT: f64 = 130.0;
-const RIGHT: f64 = 30.0;
+const LEFT: f64 = 170.0;
+const RIGHT: f64 = 50.0;
 const ROW: f64 = 54.0;
 const TOP: f64 = 54.0;
 const BOTTOM: f64 = 46.0;
-const COLOURS: [&str; 4] = ["#2563eb", "#d97706", "#059669", "#7c3aed"];
+const COLOURS: [&str; 6] = [
+    "#2563eb", "#d97706", "#059669", "#7c3aed", "#dc2626", "#0891b2",
+];
 
 /// A picture of one thing that was measured.
 pub(crate) struct Chart {

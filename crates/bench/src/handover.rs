@@ -17,6 +17,8 @@ use crate::{
 
 /// Floor rounds for each round of the contestants.
 const FLOORS: u32 = 3;
+/// Those who take ten seconds for a round take part in one of so many.
+const SLOW: u32 = 5;
 
 /// All candidates of one contestant for one lock; one of them leads.
 pub(crate) struct Fleet<'a> {
@@ -109,15 +111,22 @@ pub(crate) async fn measure(
 ) -> Result<Vec<Series>> {
     let mut floor = Floor::start(bench, name).await?;
     let mut fleets = Vec::new();
-    for kind in bench.contestants() {
+    let mut kinds = bench.contestants();
+    if standbys == 1 {
+        kinds.extend(bench.others());
+    }
+    for kind in kinds {
         let fleet = Fleet::start(bench, kind, name, standbys).await?;
         fleets.push((fleet, Times::default()));
     }
-    for _ in 0..rounds {
+    for number in 0..rounds {
         // Anywhere between two tries of those who try every two seconds.
         let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
         tokio::time::sleep(pause).await;
         for (fleet, times) in &mut fleets {
+            if fleet.kind.is_slow() && !number.is_multiple_of(SLOW) {
+                continue;
+            }
             let before = Requests::read(bench).await?;
             floor.rounds(FLOORS).await?;
             round(fleet, times).await?;

@@ -4,6 +4,7 @@
 mod asking;
 mod candidate;
 mod chart;
+mod crowd;
 mod floor;
 mod goals;
 mod gone;
@@ -23,6 +24,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    candidate::Kind,
     plane::{Bench, Programs},
     results::{Machine, Results, Series, Versions},
 };
@@ -36,6 +38,9 @@ struct Args {
     /// The candidate on client-go; without it, tenure is measured alone
     #[arg(long)]
     client_go: Option<PathBuf>,
+    /// A candidate on another library, as kubert=PROGRAM; where one stands by, and what it weighs
+    #[arg(long, value_name = "NAME=PROGRAM", value_parser = other)]
+    other: Vec<(Kind, PathBuf)>,
     /// A tenth of the rounds, and shorter windows
     #[arg(long)]
     quick: bool,
@@ -53,6 +58,16 @@ struct Args {
     draw: bool,
 }
 
+fn other(text: &str) -> Result<(Kind, PathBuf), String> {
+    let (name, program) = text.split_once('=').ok_or("NAME=PROGRAM is needed")?;
+    let mut others = Kind::OTHERS.into_iter();
+    let kind = others.find(|kind| kind.slug() == name);
+    Ok((
+        kind.ok_or(format!("{name} is no library that is known here"))?,
+        program.into(),
+    ))
+}
+
 /// One thing that is measured.
 pub(crate) struct Measurement {
     pub(crate) name: &'static str,
@@ -65,6 +80,7 @@ pub(crate) struct Measurement {
 enum How {
     Floor { rounds: u32 },
     HandOver { standbys: u32, rounds: u32 },
+    Crowd { standbys: u32, rounds: u32 },
     Killed { standbys: u32, rounds: u32 },
     Weight { rounds: u32 },
     Asking { rounds: u32 },
@@ -73,11 +89,12 @@ enum How {
 }
 
 #[rustfmt::skip]
-pub(crate) const MEASUREMENTS: [Measurement; 10] = [
+pub(crate) const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "floor", title: "The floor by itself", how: How::Floor { rounds: 300 } },
     Measurement { name: "handover-1", title: "A leader ends in order, 1 standby", how: How::HandOver { standbys: 1, rounds: 300 } },
     Measurement { name: "handover-9", title: "A leader ends in order, 9 standbys", how: How::HandOver { standbys: 9, rounds: 300 } },
     Measurement { name: "handover-99", title: "A leader ends in order, 99 standbys", how: How::HandOver { standbys: 99, rounds: 100 } },
+    Measurement { name: "handover-999", title: "A leader ends in order, 999 standbys in one process", how: How::Crowd { standbys: 999, rounds: 60 } },
     Measurement { name: "killed-1", title: "A leader is killed, 1 standby", how: How::Killed { standbys: 1, rounds: 30 } },
     Measurement { name: "killed-9", title: "A leader is killed, 9 standbys", how: How::Killed { standbys: 9, rounds: 30 } },
     Measurement { name: "weight", title: "What a candidate costs", how: How::Weight { rounds: 20 } },
@@ -92,6 +109,7 @@ impl Measurement {
         let (whole, part) = match self.how {
             How::Floor { rounds }
             | How::HandOver { rounds, .. }
+            | How::Crowd { rounds, .. }
             | How::Killed { rounds, .. }
             | How::Weight { rounds }
             | How::Asking { rounds } => (rounds, 10),
@@ -106,6 +124,7 @@ impl Measurement {
         match self.how {
             How::Floor { .. } => amount * 0.3,
             How::HandOver { standbys, .. } => amount * 6.5 + f64::from(standbys) * 0.3,
+            How::Crowd { .. } => amount * 8.0 + 120.0,
             How::Killed { .. } => amount * 25.0,
             How::Weight { .. } => amount * 22.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
@@ -121,6 +140,7 @@ impl Measurement {
             How::HandOver { standbys, .. } => {
                 handover::measure(bench, name, standbys, amount).await
             }
+            How::Crowd { standbys, .. } => crowd::measure(bench, name, standbys, amount).await,
             How::Killed { standbys, .. } => gone::measure(bench, name, standbys, amount).await,
             How::Weight { .. } => weight::measure(bench, amount).await,
             How::Asking { .. } => asking::measure(bench, amount).await,
@@ -172,6 +192,7 @@ async fn measure(args: &Args) -> Result<()> {
         tenure: args.tenure.clone().context("--tenure is missing")?,
         library: std::env::current_exe()?.with_file_name("tenure-candidate"),
         client_go: args.client_go.clone(),
+        others: args.other.clone(),
     };
     let bench = Bench::start(programs, args.quick).await?;
     let versions = Versions::of(&bench).await?;

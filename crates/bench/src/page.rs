@@ -14,9 +14,10 @@ use crate::{
 const HEAD: &str = "\
 # Measured
 
-Elections of tenure and of client-go (`leaderelection`, `LeaseLock`, `ReleaseOnCancel`) on one real
-control plane (kube-apiserver and etcd on the same machine, etcd without waiting for the disk), in
-turns within one run, at 15 s, 10 s, 2 s. This page, its charts and
+Elections of tenure, of client-go (`leaderelection`, `LeaseLock`, `ReleaseOnCancel`) and of three Rust
+libraries (kubert 0.25, kube-lease-manager 0.13, kube-leader-election 0.44) on one real control plane
+(kube-apiserver and etcd on the same machine, etcd without waiting for the disk), in turns within one
+run, at 15 s, 10 s, 2 s or what comes nearest. This page, its charts and
 [results.json](results.json), which has every single value, are made by
 
 ```console
@@ -36,12 +37,20 @@ const HOW: &str = "
   answer, both told by the processes themselves, by the one wall clock of the machine. *From
   SIGTERM* begins when the signal was sent. Rounds begin at a random moment of the two seconds
   between two tries of those who try every two seconds.
+- The other Rust libraries have a program each in `testing/baselines`, the least that their
+  documentation leads to, built by the same profile (`dist`: one codegen unit, fat LTO, no symbols)
+  and with the same TLS (rustls, ring) as tenure's. They take part in one round of five, since one of
+  theirs takes ten seconds.
+- *999 standbys* are one process, each with connections of its own; whoever leads in it leaves at
+  SIGUSR1, and goes last. Refused writes of the first half of the rounds are shown apart: there the
+  candidates learn how crowded it is (rule L17).
 - *Refused writes*: what the API server counted as 409 for Leases during a round.
 - *Later than it had to be*: a standby may not lead before the lease duration has passed since it
   last saw the Lease renewed. When that was is taken from a watch of our own on the same Lease, so
   each value may be off by a millisecond or a few, in either direction.
 - *Crowds* (300 standbys, 1,000 locks) are one process each: the least program on the library, and
-  client-go. Each of the 300 candidates has connections of its own; the 1,000 locks share them.
+  client-go. Each of the 300 candidates has connections of its own; the 1,000 locks are one
+  `LeaderElectionSet`, and for client-go share one client.
   CPU is taken from `/proc` (ticks of 10 ms), requests from `/metrics`. etcd is in one process with
   what starts the control plane.
 - Quantiles are values that were measured, by nearest rank: with few rounds p99 is the maximum.

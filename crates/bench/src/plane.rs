@@ -23,6 +23,7 @@ pub(crate) struct Programs {
     /// The least program on the library: it is beside this one.
     pub(crate) library: PathBuf,
     pub(crate) client_go: Option<PathBuf>,
+    pub(crate) others: Vec<(Kind, PathBuf)>,
 }
 
 impl Bench {
@@ -47,6 +48,11 @@ impl Bench {
         kinds
     }
 
+    /// The candidates on other Rust libraries.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.programs.others.iter().map(|(kind, _)| *kind)
+    }
+
     /// Who is measured where many candidates share a process.
     pub(crate) fn crowds(&self) -> Vec<Kind> {
         let mut kinds = vec![Kind::Library];
@@ -59,10 +65,12 @@ impl Bench {
     }
 
     pub(crate) fn program(&self, kind: Kind) -> &Path {
-        match (kind, &self.programs.client_go) {
-            (Kind::ClientGo, Some(program)) => program,
-            (Kind::Library, _) => &self.programs.library,
-            _ => &self.programs.tenure,
+        let programs = &self.programs;
+        let other = programs.others.iter().find(|(other, _)| *other == kind);
+        match (kind, &programs.client_go, other) {
+            (_, _, Some((_, program))) | (Kind::ClientGo, Some(program), _) => program,
+            (Kind::Library, ..) => &programs.library,
+            _ => &programs.tenure,
         }
     }
 

@@ -18,6 +18,7 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
     let mut kinds = vec![Kind::Tenure];
     kinds.extend(bench.crowds());
+    kinds.extend(bench.others());
     let mut times = vec![[Vec::new(), Vec::new()]; kinds.len()];
     for round in 0..rounds {
         for (kind, [starts, memories]) in kinds.iter().zip(&mut times) {

@@ -19,7 +19,7 @@ use tenure::{ContextInfo, LeaderElection, LeaderElectionSet, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Stands for election until SIGTERM
+/// Stands for election until SIGTERM; whoever leads leaves at SIGUSR1, and stands again
 #[derive(Debug, Parser)]
 struct Options {
     /// Name of the Lease; with --locks, NAME-0, NAME-1 and so on
@@ -49,7 +49,9 @@ async fn main() -> Result<()> {
         .await
         .context("this kubeconfig cannot be used")?;
     let context = ContextInfo::outside(&options.namespace, "candidate");
+    let mut leave = signal(SignalKind::user_defined1()).context("cannot wait for signals")?;
     let (end, ending) = watch::channel(false);
+    let (leaver, leaving) = watch::channel(());
     let mut standing = Vec::new();
     for _ in 0..options.candidates {
         let lease = |name: String| {
@@ -66,12 +68,16 @@ async fn main() -> Result<()> {
             of_set.collect::<Result<_, _>>()?
         };
         for election in elections {
-            standing.push(tokio::spawn(stand(election, ending.clone())));
+            let (ending, leaving) = (ending.clone(), leaving.clone());
+            standing.push(tokio::spawn(stand(election, ending, leaving)));
         }
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        () = orphaned() => std::process::exit(0),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            Some(()) = leave.recv() => leaver.send_replace(()),
+            () = orphaned() => std::process::exit(0),
+        }
     }
     end.send_replace(true);
     for one in standing {
@@ -88,8 +94,12 @@ async fn orphaned() {
     }
 }
 
-/// Stands, again after each loss, until the end.
-async fn stand(election: LeaderElection, mut end: watch::Receiver<bool>) -> Result<()> {
+/// Stands, again after each loss and after it was asked to leave, until the end.
+async fn stand(
+    election: LeaderElection,
+    mut end: watch::Receiver<bool>,
+    mut leave: watch::Receiver<()>,
+) -> Result<()> {
     let mut status = election.status();
     let mut told: Option<Arc<str>> = None;
     loop {
@@ -105,6 +115,7 @@ async fn stand(election: LeaderElection, mut end: watch::Receiver<bool>) -> Resu
             }
         };
         told = None;
+        leave.mark_unchanged();
         let identity = election.identity();
         let term = json!(leadership.term());
         let token = json!(leadership.token().as_str());
@@ -127,6 +138,11 @@ async fn stand(election: LeaderElection, mut end: watch::Receiver<bool>) -> Resu
                 let at = unix_ns();
                 leadership.release().await;
                 return say("released", at, identity, None, &term, &token);
+            }
+            Ok(()) = leave.changed() => {
+                let at = unix_ns();
+                say("released", at, identity, None, &term, &token)?;
+                leadership.release().await;
             }
         }
     }
