@@ -22,6 +22,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Stand for election and say what happens, one line an event
     Campaign(CampaignArgs),
+    /// Run a command while leading; nothing of it is left before another leads
+    #[cfg(unix)]
+    Run(Box<crate::run::RunArgs>),
     /// Print the rights that a candidate needs, as YAML
     Rbac(RbacArgs),
     /// Print the definition of the custom resource LeaderLock, as YAML, or install it
@@ -260,6 +263,7 @@ const EXAMPLES: &str = "\
 Examples:
   tenure demo                                    see an election, no cluster needed
   tenure campaign nightly                        stand for election on the Lease nightly
+  tenure run nightly -- ./report --all           run a command while leading
   tenure rbac nightly -n shop --service-account worker | kubectl apply -f -
   tenure dev-server                              an API server to try it on";
 

@@ -1,0 +1,593 @@
+//! What `tenure run` does when something happens: a state machine without clock and I/O. Events
+//! come in with the time, actions come out; equal state and equal events give equal actions.
+//!
+//! ```text
+//!            leads        on-start          (ends, is told to, is lost)
+//! Standby ──────────► Opening ───► Running ───────────────────────────► Ending
+//!    ▲                                ▲                                    │ nothing is left
+//!    │                                └──── Pausing ◄──── Closing ◄────────┘
+//!    └───────────────── Releasing ◄───────────(restart)── on-stop, pre-release
+//!                           └───► the end
+//! ```
+
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, time::Duration};
+
+use tenure::Instant;
+
+pub(crate) use policy::{Hook, Hooks, OnLoss, Policy, Restart};
+
+use super::{
+    exit::{self, Exit},
+    wire::Cause,
+};
+
+/// What happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Time has passed.
+    Tick,
+    /// Somebody else is seen to lead.
+    AnotherLeads,
+    /// Leadership began.
+    Leads,
+    /// Leadership goes on until `by`, and no longer.
+    Foretold { by: Instant },
+    /// Leadership is over.
+    Lost,
+    /// A guard stands by for the next command.
+    Armed,
+    /// There can be no guard.
+    CannotArm,
+    /// The guard is gone, and did not say that nothing is left.
+    Unguarded,
+    /// The command's first process has ended.
+    Ended(Exit),
+    /// Nothing is left of the command.
+    Empty(Cause),
+    /// Nothing is left of the hook; whether it did well.
+    HookOver { well: bool },
+    /// The release was answered, or given up.
+    Released,
+    /// Somebody sent a signal to tenure.
+    Signal(i32),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Get a guard ready for the next command.
+    Arm,
+    /// Stand for election.
+    Stand,
+    /// Run the command, in the guard that stands by.
+    Run,
+    /// Hand this signal on to the command's group.
+    Forward(i32),
+    /// Ask the command's group to end.
+    Stop,
+    /// Ask whatever is left of the command to end.
+    StopRest,
+    /// Kill all of the command.
+    Kill,
+    /// Run this hook.
+    RunHook(Hook),
+    /// Kill all of the hook that runs.
+    KillHook,
+    /// Give leadership up; nothing works under it any more.
+    Release,
+    /// End, with this code.
+    Exit(u8),
+}
+
+/// SIGINT, SIGQUIT, SIGHUP, SIGTERM: the same numbers on every unix.
+const HUP: i32 = 1;
+const INT: i32 = 2;
+const QUIT: i32 = 3;
+const TERM: i32 = 15;
+
+/// The state machine.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    policy: Policy,
+    now: Instant,
+    phase: Phase,
+    actions: VecDeque<Action>,
+    armed: bool,
+    leading: bool,
+    /// The end of leadership, once it is known.
+    by: Option<Instant>,
+    /// What comes when nothing runs any more; not known while all is well.
+    next: Option<Next>,
+    /// The signal that asked tenure to end.
+    asked: Option<i32>,
+    /// How the command ended last.
+    exit: Option<u8>,
+    /// Restarts in a row, none of which ran for long.
+    restarts: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Standby {
+        until: Option<Instant>,
+    },
+    /// Leads, and waits for a guard.
+    Arming,
+    /// The on-start hook runs.
+    Opening {
+        until: Instant,
+        killed: bool,
+    },
+    Running {
+        since: Instant,
+    },
+    /// The command is to end, or has ended and left something behind.
+    Ending {
+        kill_at: Instant,
+        killed: bool,
+    },
+    /// A hook runs after it.
+    Closing {
+        hook: Hook,
+        until: Instant,
+        killed: bool,
+    },
+    /// Between two runs of the command, leading.
+    Pausing {
+        until: Instant,
+    },
+    Releasing,
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// As the command ended, or as if that signal had ended it.
+    End,
+    Exit(u8),
+    Stand,
+    Restart {
+        after: Duration,
+    },
+}
+
+impl Supervisor {
+    /// A guard stands by already; the first actions are ready.
+    pub(crate) fn new(policy: Policy, now: Instant) -> Self {
+        let mut supervisor = Self {
+            policy,
+            now,
+            phase: Phase::Over,
+            actions: VecDeque::new(),
+            armed: true,
+            leading: false,
+            by: None,
+            next: None,
+            asked: None,
+            exit: None,
+            restarts: 0,
+        };
+        supervisor.stand();
+        supervisor
+    }
+
+    /// What to do next.
+    pub(crate) fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Standby { until } => until,
+            Phase::Opening {
+                until,
+                killed: false,
+            }
+            | Phase::Closing {
+                until,
+                killed: false,
+                ..
+            }
+            | Phase::Ending {
+                kill_at: until,
+                killed: false,
+            }
+            | Phase::Pausing { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn handle(&mut self, now: Instant, event: Event) {
+        self.now = now;
+        match event {
+            Event::Tick => {}
+            Event::AnotherLeads => {
+                if self.policy.nonblock && matches!(self.phase, Phase::Standby { .. }) {
+                    self.exit_with(exit::WAITED);
+                }
+            }
+            Event::Leads => self.leads(),
+            Event::Foretold { by } => self.foretold(by),
+            Event::Lost => self.lost(),
+            Event::Armed => {
+                self.armed = true;
+                if self.phase == Phase::Arming {
+                    self.open();
+                }
+            }
+            Event::CannotArm => self.cannot_arm(),
+            Event::Unguarded => self.unguarded(),
+            Event::Ended(exit) => self.ended(exit),
+            Event::Empty(cause) => self.empty(cause),
+            Event::HookOver { well } => self.hook_over(well),
+            Event::Released => {
+                if self.phase == Phase::Releasing {
+                    self.released();
+                }
+            }
+            Event::Signal(signal) => self.signal(signal),
+        }
+        self.pass_time();
+    }
+
+    fn pass_time(&mut self) {
+        if self.deadline().is_none_or(|deadline| self.now < deadline) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Standby { .. } => self.exit_with(exit::WAITED),
+            Phase::Opening { killed, .. } | Phase::Closing { killed, .. } => {
+                *killed = true;
+                self.actions.push_back(Action::KillHook);
+            }
+            Phase::Ending { killed, .. } => {
+                *killed = true;
+                self.actions.push_back(Action::Kill);
+            }
+            Phase::Pausing { .. } => self.begin(),
+            Phase::Arming | Phase::Running { .. } | Phase::Releasing | Phase::Over => {}
+        }
+    }
+
+    fn stand(&mut self) {
+        self.next = None;
+        self.by = None;
+        self.restarts = 0;
+        let until = self.policy.wait.map(|wait| self.now.after(wait));
+        self.phase = Phase::Standby { until };
+        if !self.armed {
+            self.actions.push_back(Action::Arm);
+        }
+        self.actions.push_back(Action::Stand);
+    }
+
+    fn leads(&mut self) {
+        if matches!(self.phase, Phase::Standby { .. }) {
+            self.leading = true;
+            self.begin();
+        }
+    }
+
+    /// The next run of the command, as soon as a guard stands by.
+    fn begin(&mut self) {
+        if self.armed {
+            self.open();
+        } else {
+            self.phase = Phase::Arming;
+        }
+    }
+
+    fn open(&mut self) {
+        if self.policy.hooks.on_start {
+            self.phase = Phase::Opening {
+                until: self.now.after(self.policy.hook_limit),
+                killed: false,
+            };
+            self.actions.push_back(Action::RunHook(Hook::OnStart));
+        } else {
+            self.run();
+        }
+    }
+
+    fn run(&mut self) {
+        self.armed = false;
+        self.exit = None;
+        self.phase = Phase::Running { since: self.now };
+        self.actions.push_back(Action::Run);
+    }
+
+    /// There is time left, and it is told how much.
+    fn foretold(&mut self, by: Instant) {
+        if !self.leading {
+            return;
+        }
+        self.by = Some(self.by.map_or(by, |before| before.min(by)));
+        self.give_up_for_loss();
+        let kill_at = self.latest_kill(self.hooks_to_come());
+        let hooks_end = self.latest_kill(0);
+        match &mut self.phase {
+            Phase::Arming | Phase::Pausing { .. } => self.close(),
+            Phase::Opening { until, .. } => *until = self.now,
+            Phase::Running { .. } => {
+                self.phase = Phase::Ending {
+                    kill_at,
+                    killed: false,
+                };
+                self.actions.push_back(Action::Stop);
+            }
+            Phase::Ending { kill_at: at, .. } => *at = (*at).min(kill_at),
+            Phase::Closing { until, .. } => *until = (*until).min(hooks_end),
+            Phase::Standby { .. } | Phase::Releasing | Phase::Over => {}
+        }
+    }
+
+    /// There is no time left.
+    fn lost(&mut self) {
+        if !self.leading {
+            return;
+        }
+        self.leading = false;
+        self.give_up_for_loss();
+        match &mut self.phase {
+            Phase::Arming | Phase::Pausing { .. } => self.release(),
+            Phase::Opening { until, .. } | Phase::Closing { until, .. } => *until = self.now,
+            Phase::Running { .. } => {
+                self.phase = Phase::Ending {
+                    kill_at: self.now,
+                    killed: false,
+                };
+            }
+            Phase::Ending { kill_at, .. } => *kill_at = self.now,
+            Phase::Standby { .. } | Phase::Releasing | Phase::Over => {}
+        }
+    }
+
+    /// What was decided before stays: who was asked to end does not stand again.
+    fn give_up_for_loss(&mut self) {
+        if matches!(self.next, None | Some(Next::Restart { .. })) {
+            self.next = Some(match self.policy.on_loss {
+                OnLoss::Restart => Next::Stand,
+                OnLoss::Exit => Next::Exit(exit::LOST),
+            });
+        }
+    }
+
+    fn cannot_arm(&mut self) {
+        match self.phase {
+            Phase::Standby { .. } => self.exit_with(exit::FAILED),
+            Phase::Arming => {
+                self.next = Some(Next::Exit(exit::FAILED));
+                self.close();
+            }
+            _ => {}
+        }
+    }
+
+    fn unguarded(&mut self) {
+        match self.phase {
+            Phase::Running { .. } | Phase::Ending { .. } => {
+                // Without its guard the command is killed, and somebody may lead anew.
+                self.give_up_for_loss();
+                self.phase = Phase::Ending {
+                    kill_at: self.now,
+                    killed: false,
+                };
+            }
+            _ => {
+                self.armed = false;
+                if !matches!(self.phase, Phase::Over | Phase::Releasing) {
+                    self.actions.push_back(Action::Arm);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, exit: Exit) {
+        self.exit = Some(exit.code());
+        if let Phase::Running { since } = self.phase {
+            self.next = Some(self.after_its_end(since, exit));
+            self.phase = Phase::Ending {
+                kill_at: self.now.after(self.policy.stop_timeout),
+                killed: false,
+            };
+            self.actions.push_back(Action::StopRest);
+        }
+    }
+
+    fn after_its_end(&mut self, since: Instant, exit: Exit) -> Next {
+        let again = match self.policy.restart {
+            Restart::Never => false,
+            Restart::OnFailure => exit != Exit::Code(0),
+            Restart::Always => true,
+        };
+        if !again {
+            return Next::End;
+        }
+        if self.now.since(since) >= self.policy.longest_pause {
+            self.restarts = 0;
+        }
+        let factor = 2_u32.saturating_pow(self.restarts.min(16));
+        self.restarts = self.restarts.saturating_add(1);
+        let after = self.policy.first_pause.saturating_mul(factor);
+        Next::Restart {
+            after: after.min(self.policy.longest_pause),
+        }
+    }
+
+    fn empty(&mut self, cause: Cause) {
+        if !matches!(self.phase, Phase::Running { .. } | Phase::Ending { .. }) {
+            return;
+        }
+        if self.exit.is_none() {
+            self.exit = Some(Exit::Signal(9).code());
+        }
+        if matches!(cause, Cause::Deadline | Cause::Orphaned) {
+            self.give_up_for_loss();
+        }
+        if self.next.is_none() {
+            // Its first process was killed together with the init.
+            let since = match self.phase {
+                Phase::Running { since } => since,
+                _ => self.now,
+            };
+            self.next = Some(self.after_its_end(since, Exit::Signal(9)));
+        }
+        if !self.run_hook(Hook::OnStop) {
+            self.close();
+        }
+    }
+
+    /// Whether that hook is to run, and has begun. Hooks are for leaders.
+    fn run_hook(&mut self, hook: Hook) -> bool {
+        if !self.leading || !self.policy.hooks.has(hook) {
+            return false;
+        }
+        let limit = self.now.after(self.policy.hook_limit);
+        let later = u32::from(hook == Hook::OnStop && self.policy.hooks.pre_release);
+        let until = limit.min(self.latest_kill(later));
+        if until <= self.now {
+            return false;
+        }
+        self.phase = Phase::Closing {
+            hook,
+            until,
+            killed: false,
+        };
+        self.actions.push_back(Action::RunHook(hook));
+        true
+    }
+
+    fn hook_over(&mut self, well: bool) {
+        match self.phase {
+            Phase::Opening { killed, .. } => match self.next {
+                None if well && !killed => self.run(),
+                None => {
+                    self.next = Some(Next::Exit(exit::FAILED));
+                    self.close();
+                }
+                Some(_) => self.close(),
+            },
+            Phase::Closing {
+                hook: Hook::PreRelease,
+                ..
+            } => self.release(),
+            Phase::Closing { .. } => self.close(),
+            _ => {}
+        }
+    }
+
+    /// Nothing runs any more.
+    fn close(&mut self) {
+        if let (Some(Next::Restart { after }), true) = (self.next, self.leading) {
+            self.next = None;
+            if !self.armed {
+                self.actions.push_back(Action::Arm);
+            }
+            self.phase = Phase::Pausing {
+                until: self.now.after(after),
+            };
+        } else if !self.run_hook(Hook::PreRelease) {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        self.leading = false;
+        self.phase = Phase::Releasing;
+        self.actions.push_back(Action::Release);
+    }
+
+    fn released(&mut self) {
+        match self.next {
+            Some(Next::Exit(code)) => self.exit_with(code),
+            Some(Next::End) => self.exit_with(self.own_end()),
+            Some(Next::Stand | Next::Restart { .. }) | None => self.stand(),
+        }
+    }
+
+    /// The command's code; that of the signal where it never ran.
+    fn own_end(&self) -> u8 {
+        let asked = self.asked.map(exit::of_signal);
+        self.exit.or(asked).unwrap_or(0)
+    }
+
+    fn exit_with(&mut self, code: u8) {
+        self.phase = Phase::Over;
+        self.actions.push_back(Action::Exit(code));
+    }
+
+    fn signal(&mut self, signal: i32) {
+        let ends = matches!(signal, TERM | INT);
+        let ends_idle = ends || matches!(signal, HUP | QUIT);
+        match &mut self.phase {
+            Phase::Standby { .. } if ends_idle => self.exit_with(exit::of_signal(signal)),
+            Phase::Arming | Phase::Pausing { .. } if ends_idle => {
+                self.end_for(signal);
+                self.close();
+            }
+            Phase::Opening { until, .. } if ends_idle => {
+                *until = self.now;
+                self.end_for(signal);
+            }
+            Phase::Running { .. } if ends => {
+                self.end_for(signal);
+                self.phase = Phase::Ending {
+                    kill_at: self.now.after(self.policy.stop_timeout),
+                    killed: false,
+                };
+                self.actions.push_back(Action::Stop);
+            }
+            // Who asks a second time from a keyboard does not want to wait.
+            Phase::Ending { kill_at, .. } if signal == INT && self.asked.is_some() => {
+                *kill_at = self.now;
+            }
+            Phase::Closing { until, .. } if signal == INT && self.asked.is_some() => {
+                *until = self.now;
+            }
+            Phase::Ending { .. } | Phase::Closing { .. } if ends && self.asked.is_none() => {
+                self.end_for(signal);
+            }
+            Phase::Running { .. } | Phase::Ending { .. } => {
+                self.actions.push_back(Action::Forward(signal));
+            }
+            Phase::Releasing if ends && self.asked.is_some() => {
+                let code = match self.next {
+                    Some(Next::Exit(code)) => code,
+                    _ => self.own_end(),
+                };
+                self.exit_with(code);
+            }
+            Phase::Releasing if ends_idle && self.asked.is_none() => self.end_for(signal),
+            _ => {}
+        }
+    }
+
+    /// A code that was decided before stays.
+    fn end_for(&mut self, signal: i32) {
+        self.asked.get_or_insert(signal);
+        if !matches!(self.next, Some(Next::Exit(_))) {
+            self.next = Some(Next::End);
+        }
+    }
+
+    /// How many hooks are to come after the command.
+    fn hooks_to_come(&self) -> u32 {
+        let hooks = &self.policy.hooks;
+        u32::from(hooks.on_stop) + u32::from(hooks.pre_release)
+    }
+
+    /// The last moment to kill at, where that many hooks come after it. Now, if it is past.
+    fn latest_kill(&self, hooks: u32) -> Instant {
+        let end = self.by.map(|by| {
+            by.before(self.policy.margin)
+                .before(self.policy.hook_limit * hooks)
+        });
+        // Nothing is foretold: whoever asks has another limit.
+        end.unwrap_or(Instant::from_nanos(u64::MAX))
+    }
+}

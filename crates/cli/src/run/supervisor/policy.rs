@@ -1,0 +1,81 @@
+//! What was asked for, checked.
+
+use std::time::Duration;
+
+/// What to do when leadership is lost, once nothing of the command is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnLoss {
+    /// Stand for election again
+    Restart,
+    /// End with 75
+    Exit,
+}
+
+/// When to run the command again, in the same term, after it has ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Restart {
+    /// Never: give leadership up, and end with the command's code
+    Never,
+    /// When its code is not 0, or a signal ended it
+    OnFailure,
+    /// Always
+    Always,
+}
+
+/// A moment at which something else than the command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// Before the command starts.
+    OnStart,
+    /// After nothing of the command is left.
+    OnStop,
+    /// Before leadership is given up.
+    PreRelease,
+}
+
+impl Hook {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OnStart => "on-start",
+            Self::OnStop => "on-stop",
+            Self::PreRelease => "pre-release",
+        }
+    }
+}
+
+/// Which hooks there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hooks {
+    pub(crate) on_start: bool,
+    pub(crate) on_stop: bool,
+    pub(crate) pre_release: bool,
+}
+
+impl Hooks {
+    pub(crate) fn has(self, hook: Hook) -> bool {
+        match hook {
+            Hook::OnStart => self.on_start,
+            Hook::OnStop => self.on_stop,
+            Hook::PreRelease => self.pre_release,
+        }
+    }
+}
+
+/// What the supervisor goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) on_loss: OnLoss,
+    pub(crate) restart: Restart,
+    /// The pause before the first restart; doubled from one to the next.
+    pub(crate) first_pause: Duration,
+    pub(crate) longest_pause: Duration,
+    /// How long to stand, each time.
+    pub(crate) wait: Option<Duration>,
+    pub(crate) nonblock: bool,
+    pub(crate) hooks: Hooks,
+    pub(crate) hook_limit: Duration,
+    /// How long before the end of leadership whatever still runs is killed.
+    pub(crate) margin: Duration,
+    /// How long the command may take to end while leadership goes on.
+    pub(crate) stop_timeout: Duration,
+}
