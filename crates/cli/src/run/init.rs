@@ -70,6 +70,8 @@ pub(super) fn exec(arguments: &[OsString]) -> ExitCode {
     if !dies_with(settings) {
         return ExitCode::from(exit::FAILED);
     }
+    // The stages above keep signals out, which is inherited.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     let error = Command::new(program).args(rest).exec();
     let (code, why) = if error.kind() == io::ErrorKind::NotFound {
         (exit::NOT_FOUND, "is not there; check its name and PATH")

@@ -52,10 +52,16 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         on_stop: args.on_stop.is_some(),
         pre_release: args.pre_release.is_some(),
     };
-    let grace = if args.lock == Lock::Lease {
-        tasks::lease_timing(&args.timing)?.grace()
+    let (grace, call_limit) = if args.lock == Lock::Lease {
+        let timing = tasks::lease_timing(&args.timing)?;
+        (timing.grace(), timing.call_limit())
     } else {
-        args.timing.grace.unwrap_or(LifeTiming::default().grace)
+        let default = LifeTiming::default();
+        let (grace, call_limit) = (args.timing.grace, args.timing.call_limit);
+        (
+            grace.unwrap_or(default.grace),
+            call_limit.unwrap_or(default.call_limit),
+        )
     };
     let margin = (grace / MARGIN_SHARE).min(MOST_MARGIN);
     if args.lock == Lock::Lease {
@@ -82,6 +88,8 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         hook_limit: args.hook_timeout,
         margin,
         stop_timeout: args.stop_timeout,
+        // The release, and one look at what became of it.
+        release_limit: call_limit.saturating_mul(2),
     };
     Ok(RunOptions {
         stand: tasks::campaign(crate::args::CampaignArgs {

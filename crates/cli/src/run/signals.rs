@@ -37,7 +37,7 @@ fn forwarded() -> impl Iterator<Item = i32> {
 /// From now on these signals do nothing by themselves, and come out here.
 pub(super) fn catch() -> Result<mpsc::UnboundedReceiver<i32>, Failure> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    for number in forwarded() {
+    for number in forwarded().filter(|number| !stays_ignored(*number)) {
         let mut kind = signal(SignalKind::from_raw(number)).map_err(|error| {
             Failure::failed("cannot catch signals; nothing was started").because(error)
         })?;
@@ -51,6 +51,17 @@ pub(super) fn catch() -> Result<mpsc::UnboundedReceiver<i32>, Failure> {
         });
     }
     Ok(receiver)
+}
+
+/// Whether that is a hang-up which somebody has asked to be ignored, as `nohup` does.
+fn stays_ignored(signal: i32) -> bool {
+    let hang_up = rustix::process::Signal::HUP.as_raw();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| {
+        let mask = line.strip_prefix("SigIgn:")?.trim();
+        u64::from_str_radix(mask, 16).ok()
+    });
+    signal == hang_up && ignored.is_some_and(|mask| mask & (1 << (hang_up - 1)) != 0)
 }
 
 /// The number of `TERM`, `SIGTERM` or `15`, where it may be sent to a command.

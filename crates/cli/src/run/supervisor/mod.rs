@@ -140,7 +140,10 @@ enum Phase {
     Pausing {
         until: Instant,
     },
-    Releasing,
+    /// Whoever is about to end waits for the answer no longer than that.
+    Releasing {
+        until: Instant,
+    },
     Over,
 }
 
@@ -198,6 +201,7 @@ impl Supervisor {
                 killed: false,
             }
             | Phase::Pausing { until } => Some(until),
+            Phase::Releasing { until } => self.ends().then_some(until),
             _ => None,
         }
     }
@@ -226,7 +230,7 @@ impl Supervisor {
             Event::Empty(cause) => self.empty(cause),
             Event::HookOver { well } => self.hook_over(well),
             Event::Released => {
-                if self.phase == Phase::Releasing {
+                if matches!(self.phase, Phase::Releasing { .. }) {
                     self.released();
                 }
             }
@@ -250,8 +254,13 @@ impl Supervisor {
                 self.actions.push_back(Action::Kill);
             }
             Phase::Pausing { .. } => self.begin(),
-            Phase::Arming | Phase::Running { .. } | Phase::Releasing | Phase::Over => {}
+            Phase::Releasing { .. } => self.released(),
+            Phase::Arming | Phase::Running { .. } | Phase::Over => {}
         }
+    }
+
+    fn ends(&self) -> bool {
+        matches!(self.next, Some(Next::End | Next::Exit(_)))
     }
 
     fn stand(&mut self) {
@@ -322,7 +331,7 @@ impl Supervisor {
             }
             Phase::Ending { kill_at: at, .. } => *at = (*at).min(kill_at),
             Phase::Closing { until, .. } => *until = (*until).min(hooks_end),
-            Phase::Standby { .. } | Phase::Releasing | Phase::Over => {}
+            Phase::Standby { .. } | Phase::Releasing { .. } | Phase::Over => {}
         }
     }
 
@@ -343,7 +352,7 @@ impl Supervisor {
                 };
             }
             Phase::Ending { kill_at, .. } => *kill_at = self.now,
-            Phase::Standby { .. } | Phase::Releasing | Phase::Over => {}
+            Phase::Standby { .. } | Phase::Releasing { .. } | Phase::Over => {}
         }
     }
 
@@ -380,7 +389,7 @@ impl Supervisor {
             }
             _ => {
                 self.armed = false;
-                if !matches!(self.phase, Phase::Over | Phase::Releasing) {
+                if !matches!(self.phase, Phase::Over | Phase::Releasing { .. }) {
                     self.actions.push_back(Action::Arm);
                 }
             }
@@ -498,7 +507,9 @@ impl Supervisor {
 
     fn release(&mut self) {
         self.leading = false;
-        self.phase = Phase::Releasing;
+        self.phase = Phase::Releasing {
+            until: self.now.after(self.policy.release_limit),
+        };
         self.actions.push_back(Action::Release);
     }
 
@@ -555,14 +566,14 @@ impl Supervisor {
             Phase::Running { .. } | Phase::Ending { .. } => {
                 self.actions.push_back(Action::Forward(signal));
             }
-            Phase::Releasing if ends && self.asked.is_some() => {
+            Phase::Releasing { .. } if ends && self.asked.is_some() => {
                 let code = match self.next {
                     Some(Next::Exit(code)) => code,
                     _ => self.own_end(),
                 };
                 self.exit_with(code);
             }
-            Phase::Releasing if ends_idle && self.asked.is_none() => self.end_for(signal),
+            Phase::Releasing { .. } if ends_idle && self.asked.is_none() => self.end_for(signal),
             _ => {}
         }
     }

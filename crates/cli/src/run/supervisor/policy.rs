@@ -78,4 +78,6 @@ pub(crate) struct Policy {
     pub(crate) margin: Duration,
     /// How long the command may take to end while leadership goes on.
     pub(crate) stop_timeout: Duration,
+    /// How long an end waits until the release was answered.
+    pub(crate) release_limit: Duration,
 }

@@ -17,6 +17,7 @@ fn policy() -> Policy {
         hook_limit: LIMIT,
         margin: Duration::from_millis(500),
         stop_timeout: Duration::from_secs(10),
+        release_limit: Duration::from_secs(4),
     }
 }
 
@@ -344,6 +345,22 @@ fn each_signal_in_each_state() {
     story.on(1.1, Event::Empty(Cause::Asked));
     assert_eq!(story.on(1.2, Event::Signal(TERM)), []);
     assert_eq!(story.on(1.3, Event::Signal(INT)), [Action::Exit(137)]);
+}
+
+#[test]
+fn an_end_waits_only_so_long_for_the_answer_to_its_release() {
+    let mut story = Story::running(policy());
+    story.on(1.0, Event::Ended(Exit::Code(3)));
+    story.on(1.0, OVER);
+    assert_eq!(story.on(4.9, Event::Tick), []);
+    assert_eq!(story.on(5.0, Event::Tick), [Action::Exit(3)]);
+    // Who stands again has nothing else to do.
+    let mut story = Story::running(policy());
+    story.on(1.0, Event::Lost);
+    story.on(1.0, Event::Empty(Cause::Asked));
+    assert_eq!(story.deadline(), None);
+    assert_eq!(story.on(2.0, Event::Signal(TERM)), []);
+    assert_eq!(story.on(5.0, Event::Tick), [Action::Exit(137)]);
 }
 
 #[test]
