@@ -318,6 +318,64 @@ async fn systemd_is_told_and_the_command_is_not_asked_to() {
     assert!(ready < leading && leading < told.find("STOPPING=1").unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_signal_only_the_command_runs_on_and_is_told() {
+    let server = server().await;
+    let flags = ["--signal-only", "USR1", "--lease-duration", "3s"];
+    let script = "\
+        trap 'cat $TENURE_STATE_FILE' USR1; trap 'echo bye; exit 4' TERM; \
+        cat $TENURE_STATE_FILE; while :; do sleep 0.02; done";
+    let mut holder_first = leader(
+        &server,
+        &["--lease-duration", "3s"],
+        "echo up; exec sleep 60",
+    );
+    let mut one = Running::start(&mut sh(&server, &flags, script));
+    assert_eq!(one.line().unwrap(), "standby", "it runs before it leads");
+    holder_first.signal(Signal::TERM);
+    let leading = one.line().unwrap();
+    assert!(leading.starts_with("leading "), "{leading}");
+    server.embedded_server().unwrap().deny("update", "leases");
+    assert_eq!(one.line().unwrap(), "standby");
+    server.embedded_server().unwrap().allow_all();
+    let again = one.line().unwrap();
+    assert!(again.starts_with("leading ") && again != leading, "{again}");
+    one.signal(Signal::TERM);
+    assert_eq!(one.line().unwrap(), "bye");
+    assert_eq!(one.wait().code(), Some(4));
+    assert_eq!(holder(&server).await, "");
+    assert_eq!(holder_first.wait().code(), Some(143));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_signal_only_a_command_that_cannot_be_told_is_killed() {
+    let server = server().await;
+    let flags = [
+        "--signal-only",
+        "USR1",
+        "--lease-duration",
+        "3s",
+        "--restart-pause",
+        "0s",
+    ];
+    let script = "trap 'echo told' USR1; echo up; while :; do sleep 0.02; done";
+    let mut one = leader(&server, &flags, script);
+    assert_eq!(one.line().unwrap(), "told");
+    one.signal(Signal::STOP);
+    let end = tokio::time::Instant::now() + common::LIMIT;
+    let children = format!("/proc/{0}/task/{0}/children", one.pid());
+    let guard = std::fs::read_to_string(children).unwrap().trim().to_owned();
+    let below = format!("/proc/{guard}/task/{guard}/children");
+    while std::fs::read_to_string(&below).is_ok_and(|init| !init.is_empty()) {
+        assert!(tokio::time::Instant::now() < end, "it still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    one.signal(Signal::CONT);
+    assert_eq!(one.line().unwrap(), "up", "it runs again");
+    one.signal(Signal::TERM);
+    assert_eq!(one.wait().code(), Some(143));
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_with_125_in_one_line() {
     for (args, told) in [
@@ -325,6 +383,10 @@ fn what_makes_no_sense_is_refused_with_125_in_one_line() {
         (&["run", "Nightly_1", "--", "true"], "name of a lock"),
         (&["run", "a", "--restart", "maybe", "--", "true"], "maybe"),
         (&["run", "a", "--stop-signal", "KILL", "--", "true"], "TERM"),
+        (
+            &["run", "a", "--signal-only", "USR1", "-w", "1", "--", "true"],
+            "--wait",
+        ),
         (&["run", "a", "--shell", "--", "echo", "a"], "one string"),
         (&["run", "a", "--grace", "9s", "--", "true"], "rule L3"),
         (

@@ -79,6 +79,17 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) stop_signal: i32,
 
+    /// Run COMMAND all the time, and tell it by this signal when it leads and when no more; which of
+    /// the two stands in the file that TENURE_STATE_FILE names
+    #[arg(
+        long,
+        value_name = "SIGNAL",
+        value_parser = signals::parse,
+        env = "TENURE_SIGNAL_ONLY",
+        conflicts_with_all = ["wait", "nonblock", "on_start", "on_stop", "pre_release"]
+    )]
+    pub(crate) signal_only: Option<i32>,
+
     /// How long the command may take to end when tenure is asked to end, and what it leaves behind
     /// when it has ended by itself. When leadership is lost it has less: see --grace
     #[arg(

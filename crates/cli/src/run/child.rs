@@ -32,8 +32,9 @@ pub(super) struct Guarded {
     #[cfg(target_os = "linux")]
     init: Option<OwnedFd>,
     cgroup: Option<PathBuf>,
-    /// A deadline that the guard has not said to have heard.
-    unheard: bool,
+    /// The newest deadline that the guard was told and has not said to have heard, and since when
+    /// it has said nothing.
+    unheard: Option<(Option<u64>, Instant)>,
     state: State,
 }
 
@@ -72,7 +73,7 @@ impl Guarded {
             #[cfg(target_os = "linux")]
             init: None,
             cgroup: None,
-            unheard: false,
+            unheard: None,
             state: State::Guarded,
         })
     }
@@ -144,7 +145,9 @@ impl Guarded {
                 }
                 self.cgroup = cgroup.as_ref().map(PathBuf::from);
             }
-            Report::Heard { .. } => self.unheard = false,
+            Report::Heard { until } if self.unheard.is_some_and(|(told, _)| told == *until) => {
+                self.unheard = None;
+            }
             Report::Empty { .. } | Report::Refused { .. } => {
                 self.state = State::Empty;
             }
@@ -155,7 +158,7 @@ impl Guarded {
     /// From here on there is no guard, if there was one still.
     fn guard_gone(&mut self) -> Report {
         let _ = self.guard.kill();
-        let _ = self.guard.wait();
+        // From now on it is among what is left.
         forget(number(&self.guard));
         self.state = State::Alone;
         self.kill_from_here();
@@ -182,15 +185,17 @@ impl Guarded {
         self.tell(&Order::Start { until, env });
     }
 
-    /// Moves the moment at which it is killed. A guard that has not heard of the last one yet does
-    /// not guard, and is killed.
-    pub(super) fn until(&mut self, until: Option<Instant>) {
-        if self.unheard {
+    /// Moves the moment at which it is killed. A guard that has not heard of the last one for
+    /// longer than `patience` does not guard, and is killed.
+    pub(super) fn until(&mut self, until: Option<Instant>, patience: Duration) {
+        let now = tenure::now();
+        let since = self.unheard.map_or(now, |(_, since)| since);
+        if now.since(since) > patience {
             let _ = self.guard.kill();
             return;
         }
-        self.unheard = true;
         let until = until.map(Instant::as_nanos);
+        self.unheard = Some((until, since));
         self.tell(&Order::Until { until });
     }
 
@@ -244,10 +249,8 @@ impl Guarded {
             .cgroup
             .as_ref()
             .is_none_or(|path| cgroup::is_empty(path));
-        if clear && empty {
-            if let Some(path) = &self.cgroup {
-                cgroup::remove(path);
-            }
+        if let (true, true, Some(path)) = (clear, empty, &self.cgroup) {
+            cgroup::remove(path);
         }
         clear && empty
     }

@@ -1,6 +1,6 @@
 //! Carries out what the supervisor decides, and tells it what happens.
 
-use std::{ffi::OsString, os::fd::AsFd as _, process::ExitCode, time::Duration};
+use std::time::Duration;
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tenure::{
@@ -9,19 +9,18 @@ use tenure::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    child::{self, Guarded},
+    begin,
+    child::Guarded,
     containment::Containment,
-    exit::{self, Exit},
+    exit,
+    hooks::RunningHook,
     notify,
-    options::{self, RunOptions},
-    reaper, signals,
-    supervisor::{Action, Event, Hook, Supervisor},
+    options::RunOptions,
+    state_file::StateFile,
+    supervisor::{Action, Event, Supervisor, signal_only::SignalOnly},
     wire::{Order, Report},
 };
-use crate::{campaign::standing, console, failure::Failure};
-
-/// How long the first guard may take to get ready.
-const READY_LIMIT: Duration = Duration::from_secs(10);
+use crate::{console, failure::Failure};
 
 /// How long an end waits for a guard that has nothing to guard.
 const DISARM_LIMIT: Duration = Duration::from_secs(1);
@@ -29,94 +28,21 @@ const DISARM_LIMIT: Duration = Duration::from_secs(1);
 /// How many guards in a row may be gone before they have done anything.
 const MOST_GUARDS_LOST: u32 = 5;
 
-/// Stands for election, and runs the command while leading.
-pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
-    let mut signals = signals::catch()?;
-    reaper::start()?;
-    let begun = {
-        let begun = begin(&options);
-        tokio::pin!(begun);
-        loop {
-            tokio::select! {
-                begun = &mut begun => break begun?,
-                // Before anything is begun all of the signals that end a program end it.
-                Some(signal) = signals.recv() => if matches!(signal, 1 | 2 | 3 | 15) {
-                    return Ok(ExitCode::from(exit::of_signal(signal)));
-                },
-            }
-        }
-    };
-    let (containment, command, election) = begun;
-    let mut status = election.status();
-    status.mark_changed();
-    let mut driver = Driver {
-        supervisor: Supervisor::new(options.policy, tenure::now()),
-        options,
-        containment,
-        command: Some(command),
-        guards_lost: 0,
-        hook: None,
-        status,
-        election,
-        signals,
-        acquiring: None,
-        leadership: None,
-        told: None,
-        releasing: None,
-        known_lost: true,
-        valid_until: None,
-        why: None,
-    };
-    notify::tell("READY=1\nSTATUS=standing by");
-    let code = driver.drive().await;
-    notify::tell("STOPPING=1");
-    Ok(ExitCode::from(code))
+/// The state machine that decides.
+enum Decider {
+    Leads(Supervisor),
+    SignalOnly(SignalOnly),
 }
 
-async fn begin(options: &RunOptions) -> Result<(Containment, Guarded, LeaderElection), Failure> {
-    let (containment, command) = ready(options).await?;
-    tracing::info!(target: "tenure", containment = containment.name(), "the command is held by");
-    let election = standing::election(&options.stand).await?;
-    Ok((containment, command, election))
-}
-
-/// The first containment that the place allows, with a guard that is ready.
-async fn ready(options: &RunOptions) -> Result<(Containment, Guarded), Failure> {
-    let mut refused = Vec::new();
-    for containment in &options.containments {
-        let mut guarded = arm(*containment, &options.command)?;
-        let report = tokio::time::timeout(READY_LIMIT, guarded.next()).await;
-        let why = match report {
-            Ok(Report::Ready { .. }) => return Ok((*containment, guarded)),
-            Ok(Report::Refused { why }) => why,
-            Ok(_) => "its guard has ended".to_owned(),
-            Err(_) => format!("its guard was not ready within {READY_LIMIT:?}"),
-        };
-        refused.push(format!("{}: {why}", containment.name()));
-    }
-    Err(Failure::failed(format!(
-        "this place does not allow the containment that was asked for ({}); leave --containment out, \
-         or grant what it needs",
-        refused.join("; ")
-    )))
-}
-
-fn arm(containment: Containment, command: &[OsString]) -> Result<Guarded, Failure> {
-    let failed = |error| {
-        Failure::failed("cannot start a guard; raise the limits of this process").because(error)
-    };
-    let stdin = child::stdin().map_err(failed)?;
-    Guarded::arm(containment, command, stdin.as_fd()).map_err(failed)
-}
-
-struct Driver {
-    options: RunOptions,
-    supervisor: Supervisor,
-    containment: Containment,
+pub(super) struct Driver {
+    pub(super) options: RunOptions,
+    decider: Decider,
+    pub(super) containment: Containment,
     command: Option<Guarded>,
     guards_lost: u32,
-    hook: Option<RunningHook>,
+    pub(super) hook: Option<RunningHook>,
     status: watch::Receiver<Status>,
+    status_over: bool,
     election: LeaderElection,
     signals: mpsc::UnboundedReceiver<i32>,
     acquiring: Option<BoxFuture<'static, Result<Leadership, ElectionError>>>,
@@ -125,22 +51,62 @@ struct Driver {
     told: Option<Lost>,
     releasing: Option<BoxFuture<'static, Released>>,
     known_lost: bool,
-    /// As the guards know it.
+    /// As the guards know it; none where they have nothing to guard against.
     valid_until: Option<Instant>,
+    /// With `--signal-only`.
+    state_file: Option<StateFile>,
     /// What to say at the end.
-    why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
-struct RunningHook {
-    hook: Hook,
-    guarded: Guarded,
-    exit: Option<Exit>,
+/// What holds the command, and the first guard.
+pub(super) struct Held {
+    pub(super) containment: Containment,
+    pub(super) command: Guarded,
 }
 
 impl Driver {
-    async fn drive(&mut self) -> u8 {
+    pub(super) fn new(
+        options: RunOptions,
+        held: Held,
+        election: LeaderElection,
+        signals: mpsc::UnboundedReceiver<i32>,
+    ) -> Result<Self, Failure> {
+        let (decider, state_file) = if options.signal_only.is_some() {
+            let decider = SignalOnly::new(options.policy, tenure::now());
+            (Decider::SignalOnly(decider), Some(StateFile::new()?))
+        } else {
+            let decider = Supervisor::new(options.policy, tenure::now());
+            (Decider::Leads(decider), None)
+        };
+        let mut status = election.status();
+        status.mark_changed();
+        Ok(Self {
+            options,
+            decider,
+            containment: held.containment,
+            command: Some(held.command),
+            guards_lost: 0,
+            hook: None,
+            status,
+            status_over: false,
+            election,
+            signals,
+            acquiring: None,
+            leadership: None,
+            told: None,
+            releasing: None,
+            known_lost: true,
+            valid_until: None,
+            state_file,
+            why: None,
+        })
+    }
+
+    /// Until tenure is to end; with which code.
+    pub(super) async fn drive(&mut self) -> u8 {
         loop {
-            while let Some(action) = self.supervisor.poll() {
+            while let Some(action) = self.decider.poll() {
                 if let Some(code) = self.carry_out(action) {
                     self.say_why(code);
                     self.disarm().await;
@@ -148,10 +114,14 @@ impl Driver {
                 }
             }
             if let Some(event) = self.happens().await {
-                tracing::debug!(target: "tenure", ?event);
-                self.supervisor.handle(tenure::now(), event);
+                self.decide(event);
             }
         }
+    }
+
+    pub(super) fn decide(&mut self, event: Event) {
+        tracing::debug!(target: "tenure", ?event);
+        self.decider.handle(tenure::now(), event);
     }
 
     /// Ends the guard that stands by for the next run.
@@ -172,10 +142,7 @@ impl Driver {
             return Some(Event::Lost);
         }
         let end = leading.and_then(|leadership| leadership.valid_until());
-        let tick = [self.supervisor.deadline(), end]
-            .into_iter()
-            .flatten()
-            .min();
+        let tick = [self.decider.deadline(), end].into_iter().flatten().min();
         tokio::select! {
             biased;
             Some(signal) = self.signals.recv() => Some(Event::Signal(signal)),
@@ -193,10 +160,10 @@ impl Driver {
                 tracing::info!(target: "tenure", ?released, "leadership is given up");
                 Some(Event::Released)
             }
-            changed = self.status.changed() => match changed {
-                Ok(()) => self.status_changed(),
-                Err(_) => Some(Event::Lost),
-            },
+            changed = self.status.changed(), if !self.status_over => {
+                self.status_over = changed.is_err();
+                if self.status_over { Some(Event::Lost) } else { self.status_changed() }
+            }
             () = sleep_until(tick) => Some(Event::Tick),
         }
     }
@@ -214,8 +181,11 @@ impl Driver {
                 let (until, env) = (self.kill_at(), self.environment());
                 self.command.as_mut()?.start(until, env);
                 self.guards_lost = 0;
-                notify::tell("STATUS=leading");
+                if self.leadership.is_some() {
+                    notify::tell("STATUS=leading");
+                }
             }
+            Action::Tell { leads } => self.tell_command(leads),
             Action::Forward(signal) => self.command.as_mut()?.tell(&Order::Signal {
                 signal,
                 first_alone: false,
@@ -239,6 +209,7 @@ impl Driver {
                 self.hook.as_mut()?.guarded.kill(patience);
             }
             Action::Release => {
+                self.valid_until = None;
                 self.told = None;
                 self.known_lost = true;
                 let leadership = self.leadership.take();
@@ -252,10 +223,38 @@ impl Driver {
         None
     }
 
+    /// With `--signal-only`: from here on a command that leads has a moment to be killed at, in case
+    /// that tenure cannot tell it any more; one that was told that it leads no more has none.
+    fn tell_command(&mut self, leads: bool) {
+        let mut line = "standby".to_owned();
+        if let (Some(leadership), true) = (&self.leadership, leads) {
+            let (term, token) = (leadership.term(), leadership.token().as_str());
+            line = format!("leading {term} {token}");
+        } else {
+            self.valid_until = None;
+        }
+        notify::tell(if leads {
+            "STATUS=leading"
+        } else {
+            "STATUS=standing by"
+        });
+        if let Some(Err(error)) = self.state_file.as_ref().map(|file| file.write(&line)) {
+            tracing::warn!(target: "tenure", %error, "the state file cannot be written");
+        }
+        let (until, patience) = (self.kill_at(), self.patience());
+        if let (Some(command), Some(signal)) = (&mut self.command, self.options.signal_only) {
+            command.until(until, patience);
+            command.tell(&Order::Signal {
+                signal,
+                first_alone: true,
+            });
+        }
+    }
+
     fn arm(&mut self) {
         self.command = None;
         if self.guards_lost < MOST_GUARDS_LOST {
-            match arm(self.containment, &self.options.command) {
+            match begin::arm(self.containment, &self.options.command) {
                 Ok(guarded) => self.command = Some(guarded),
                 Err(failure) => self.why = Some(failure.message(true)),
             }
@@ -263,29 +262,7 @@ impl Driver {
         if self.command.is_none() {
             self.why
                 .get_or_insert_with(|| "its guards end by themselves".to_owned());
-            self.supervisor.handle(tenure::now(), Event::CannotArm);
-        }
-    }
-
-    fn run_hook(&mut self, hook: Hook) {
-        let script = self
-            .options
-            .hook(hook)
-            .map(options::shell)
-            .unwrap_or_default();
-        match arm(self.containment, &script) {
-            Ok(guarded) => {
-                self.hook = Some(RunningHook {
-                    hook,
-                    guarded,
-                    exit: None,
-                });
-            }
-            Err(failure) => {
-                self.why = Some(failure.message(true));
-                self.supervisor
-                    .handle(tenure::now(), Event::HookOver { well: false });
-            }
+            self.decide(Event::CannotArm);
         }
     }
 
@@ -310,40 +287,6 @@ impl Driver {
                 Some(Event::Empty(cause))
             }
             Report::Started { .. } | Report::Heard { .. } => None,
-        }
-    }
-
-    fn hook_says(&mut self, report: &Report) -> Option<Event> {
-        let (until, mut env) = (self.kill_at(), self.environment());
-        let running = self.hook.as_mut()?;
-        match report {
-            Report::Ready { .. } => {
-                env.push(("TENURE_HOOK".to_owned(), running.hook.name().to_owned()));
-                running.guarded.start(until, env);
-                None
-            }
-            Report::Ended { exit } => {
-                running.exit = Some(*exit);
-                None
-            }
-            // What is left of it is killed, and then it is empty.
-            Report::Gone | Report::Started { .. } | Report::Heard { .. } => None,
-            Report::Empty { .. } | Report::Refused { .. } => {
-                let well = running.exit == Some(Exit::Code(0));
-                if !well {
-                    let (name, how) = (running.hook.name(), running.exit);
-                    let how = how.map_or("was killed".to_owned(), |exit| {
-                        format!("ended with {}", exit.code())
-                    });
-                    let told = format!("the hook --{name} {how}");
-                    tracing::warn!(target: "tenure", "{told}");
-                    if running.hook == Hook::OnStart {
-                        self.why = Some(format!("{told}; the command was not started"));
-                    }
-                }
-                self.hook = None;
-                Some(Event::HookOver { well })
-            }
         }
     }
 
@@ -387,12 +330,13 @@ impl Driver {
     fn status_changed(&mut self) -> Option<Event> {
         if let Some(leadership) = &self.leadership {
             let valid_until = leadership.valid_until();
-            if valid_until != self.valid_until && leadership.is_leading() {
+            let guarded = self.valid_until.is_some();
+            if guarded && valid_until != self.valid_until && leadership.is_leading() {
                 self.valid_until = valid_until;
-                let until = self.kill_at();
+                let (until, patience) = (self.kill_at(), self.options.policy.margin);
                 let hook = self.hook.as_mut().map(|hook| &mut hook.guarded);
                 let guarded = self.command.as_mut().into_iter().chain(hook);
-                guarded.for_each(|guarded| guarded.until(until));
+                guarded.for_each(|guarded| guarded.until(until, patience));
             }
             self.status.mark_unchanged();
             return None;
@@ -413,17 +357,30 @@ impl Driver {
     }
 
     /// When the guards kill, should nobody say otherwise.
-    fn kill_at(&self) -> Option<Instant> {
+    pub(super) fn kill_at(&self) -> Option<Instant> {
         self.valid_until
             .map(|until| until.before(self.options.policy.margin))
     }
 
     /// How long a guard may take to kill before it is done without.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.options.policy.margin / 3
     }
 
-    fn environment(&self) -> Vec<(String, String)> {
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        if let Some(file) = &self.state_file {
+            return vec![
+                (
+                    "TENURE_LOCK".to_owned(),
+                    self.election.lock_name().to_owned(),
+                ),
+                (
+                    "TENURE_IDENTITY".to_owned(),
+                    self.election.identity().to_owned(),
+                ),
+                ("TENURE_STATE_FILE".to_owned(), file.path()),
+            ];
+        }
         let Some(leadership) = &self.leadership else {
             return Vec::new();
         };
@@ -445,6 +402,29 @@ impl Driver {
             exit::WAITED => console::note(&format!("tenure: gave up the lock {name:?}: {why}")),
             exit::FAILED if self.why.is_some() => console::note(&format!("tenure: {why}")),
             _ => {}
+        }
+    }
+}
+
+impl Decider {
+    fn poll(&mut self) -> Option<Action> {
+        match self {
+            Self::Leads(decider) => decider.poll(),
+            Self::SignalOnly(decider) => decider.poll(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Leads(decider) => decider.deadline(),
+            Self::SignalOnly(decider) => decider.deadline(),
+        }
+    }
+
+    fn handle(&mut self, now: Instant, event: Event) {
+        match self {
+            Self::Leads(decider) => decider.handle(now, event),
+            Self::SignalOnly(decider) => decider.handle(now, event),
         }
     }
 }

@@ -10,24 +10,27 @@
 //! takes everything along when it dies. Each is this program, started anew with a hidden name.
 
 mod args;
+mod begin;
 mod child;
 mod containment;
 mod driver;
 mod exit;
 mod guard;
+mod hooks;
 mod init;
 mod notify;
 mod options;
 mod reaper;
 mod signals;
 mod stage;
+mod state_file;
 mod supervisor;
 mod wire;
 
 use std::{ffi::OsString, process::ExitCode};
 
 pub(crate) use args::RunArgs;
-pub(crate) use driver::run;
+pub(crate) use begin::run;
 pub(crate) use exit::FAILED;
 pub(crate) use options::{RunOptions, check};
 

@@ -24,6 +24,8 @@ pub(crate) struct RunOptions {
     pub(crate) containments: Vec<Containment>,
     pub(crate) policy: Policy,
     pub(crate) stop_signal: i32,
+    /// The command runs all the time, and is told by this signal.
+    pub(crate) signal_only: Option<i32>,
     pub(crate) on_start: Option<OsString>,
     pub(crate) on_stop: Option<OsString>,
     pub(crate) pre_release: Option<OsString>,
@@ -107,6 +109,7 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         containments: containments(args.containment),
         policy,
         stop_signal: args.stop_signal,
+        signal_only: args.signal_only,
         on_start: args.on_start,
         on_stop: args.on_stop,
         pre_release: args.pre_release,

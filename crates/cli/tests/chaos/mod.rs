@@ -337,7 +337,10 @@ impl Chaos {
             let log = std::fs::read_to_string(log).unwrap_or_default();
             let lines: Vec<_> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(40)..].join("\n");
-            told.push_str(&format!("\n--- {}\n{tail}", one.identity));
+            told += "\n--- ";
+            told += &one.identity;
+            told += "\n";
+            told += &tail;
         }
         told
     }

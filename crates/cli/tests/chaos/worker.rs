@@ -36,6 +36,7 @@ pub fn command_line(marks: &Path) -> Vec<String> {
 }
 
 /// Works, for ever, in a process that was started to be a worker.
+#[allow(clippy::zombie_processes, reason = "it never ends by itself")]
 fn serve_if_asked() {
     let (Some(marks), Ok(role)) = (std::env::var_os(DIRECTORY), std::env::var(ROLE)) else {
         return;

@@ -10,7 +10,10 @@
 //!                           └───► the end
 //! ```
 
+mod closing;
 mod policy;
+pub(crate) mod signal_only;
+mod signals;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tenure::Instant;
 
+use policy::Pauses;
 pub(crate) use policy::{Hook, Hooks, OnLoss, Policy, Restart};
 
 use super::{
@@ -63,6 +67,8 @@ pub(crate) enum Action {
     Arm,
     /// Stand for election.
     Stand,
+    /// Tell the command, which runs whoever leads, that it leads now, or no more.
+    Tell { leads: bool },
     /// Run the command, in the guard that stands by.
     Run,
     /// Hand this signal on to the command's group.
@@ -83,12 +89,6 @@ pub(crate) enum Action {
     Exit(u8),
 }
 
-/// SIGINT, SIGQUIT, SIGHUP, SIGTERM: the same numbers on every unix.
-const HUP: i32 = 1;
-const INT: i32 = 2;
-const QUIT: i32 = 3;
-const TERM: i32 = 15;
-
 /// The state machine.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -106,8 +106,7 @@ pub(crate) struct Supervisor {
     asked: Option<i32>,
     /// How the command ended last.
     exit: Option<u8>,
-    /// Restarts in a row, none of which ran for long.
-    restarts: u32,
+    pauses: Pauses,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +171,7 @@ impl Supervisor {
             next: None,
             asked: None,
             exit: None,
-            restarts: 0,
+            pauses: Pauses::default(),
         };
         supervisor.stand();
         supervisor
@@ -266,7 +265,7 @@ impl Supervisor {
     fn stand(&mut self) {
         self.next = None;
         self.by = None;
-        self.restarts = 0;
+        self.pauses = Pauses::default();
         let until = self.policy.wait.map(|wait| self.now.after(wait));
         self.phase = Phase::Standby { until };
         if !self.armed {
@@ -409,196 +408,12 @@ impl Supervisor {
     }
 
     fn after_its_end(&mut self, since: Instant, exit: Exit) -> Next {
-        let again = match self.policy.restart {
-            Restart::Never => false,
-            Restart::OnFailure => exit != Exit::Code(0),
-            Restart::Always => true,
-        };
-        if !again {
+        if !self.policy.restart.again(exit) {
             return Next::End;
         }
-        if self.now.since(since) >= self.policy.longest_pause {
-            self.restarts = 0;
-        }
-        let factor = 2_u32.saturating_pow(self.restarts.min(16));
-        self.restarts = self.restarts.saturating_add(1);
-        let after = self.policy.first_pause.saturating_mul(factor);
+        self.pauses.ran_for(&self.policy, self.now.since(since));
         Next::Restart {
-            after: after.min(self.policy.longest_pause),
+            after: self.pauses.next(&self.policy),
         }
-    }
-
-    fn empty(&mut self, cause: Cause) {
-        if !matches!(self.phase, Phase::Running { .. } | Phase::Ending { .. }) {
-            return;
-        }
-        if self.exit.is_none() {
-            self.exit = Some(Exit::Signal(9).code());
-        }
-        if matches!(cause, Cause::Deadline | Cause::Orphaned) {
-            self.give_up_for_loss();
-        }
-        if self.next.is_none() {
-            // Its first process was killed together with the init.
-            let since = match self.phase {
-                Phase::Running { since } => since,
-                _ => self.now,
-            };
-            self.next = Some(self.after_its_end(since, Exit::Signal(9)));
-        }
-        if !self.run_hook(Hook::OnStop) {
-            self.close();
-        }
-    }
-
-    /// Whether that hook is to run, and has begun. Hooks are for leaders.
-    fn run_hook(&mut self, hook: Hook) -> bool {
-        if !self.leading || !self.policy.hooks.has(hook) {
-            return false;
-        }
-        let limit = self.now.after(self.policy.hook_limit);
-        let later = u32::from(hook == Hook::OnStop && self.policy.hooks.pre_release);
-        let until = limit.min(self.latest_kill(later));
-        if until <= self.now {
-            return false;
-        }
-        self.phase = Phase::Closing {
-            hook,
-            until,
-            killed: false,
-        };
-        self.actions.push_back(Action::RunHook(hook));
-        true
-    }
-
-    fn hook_over(&mut self, well: bool) {
-        match self.phase {
-            Phase::Opening { killed, .. } => match self.next {
-                None if well && !killed => self.run(),
-                None => {
-                    self.next = Some(Next::Exit(exit::FAILED));
-                    self.close();
-                }
-                Some(_) => self.close(),
-            },
-            Phase::Closing {
-                hook: Hook::PreRelease,
-                ..
-            } => self.release(),
-            Phase::Closing { .. } => self.close(),
-            _ => {}
-        }
-    }
-
-    /// Nothing runs any more.
-    fn close(&mut self) {
-        if let (Some(Next::Restart { after }), true) = (self.next, self.leading) {
-            self.next = None;
-            if !self.armed {
-                self.actions.push_back(Action::Arm);
-            }
-            self.phase = Phase::Pausing {
-                until: self.now.after(after),
-            };
-        } else if !self.run_hook(Hook::PreRelease) {
-            self.release();
-        }
-    }
-
-    fn release(&mut self) {
-        self.leading = false;
-        self.phase = Phase::Releasing {
-            until: self.now.after(self.policy.release_limit),
-        };
-        self.actions.push_back(Action::Release);
-    }
-
-    fn released(&mut self) {
-        match self.next {
-            Some(Next::Exit(code)) => self.exit_with(code),
-            Some(Next::End) => self.exit_with(self.own_end()),
-            Some(Next::Stand | Next::Restart { .. }) | None => self.stand(),
-        }
-    }
-
-    /// The command's code; that of the signal where it never ran.
-    fn own_end(&self) -> u8 {
-        let asked = self.asked.map(exit::of_signal);
-        self.exit.or(asked).unwrap_or(0)
-    }
-
-    fn exit_with(&mut self, code: u8) {
-        self.phase = Phase::Over;
-        self.actions.push_back(Action::Exit(code));
-    }
-
-    fn signal(&mut self, signal: i32) {
-        let ends = matches!(signal, TERM | INT);
-        let ends_idle = ends || matches!(signal, HUP | QUIT);
-        match &mut self.phase {
-            Phase::Standby { .. } if ends_idle => self.exit_with(exit::of_signal(signal)),
-            Phase::Arming | Phase::Pausing { .. } if ends_idle => {
-                self.end_for(signal);
-                self.close();
-            }
-            Phase::Opening { until, .. } if ends_idle => {
-                *until = self.now;
-                self.end_for(signal);
-            }
-            Phase::Running { .. } if ends => {
-                self.end_for(signal);
-                self.phase = Phase::Ending {
-                    kill_at: self.now.after(self.policy.stop_timeout),
-                    killed: false,
-                };
-                self.actions.push_back(Action::Stop);
-            }
-            // Who asks a second time from a keyboard does not want to wait.
-            Phase::Ending { kill_at, .. } if signal == INT && self.asked.is_some() => {
-                *kill_at = self.now;
-            }
-            Phase::Closing { until, .. } if signal == INT && self.asked.is_some() => {
-                *until = self.now;
-            }
-            Phase::Ending { .. } | Phase::Closing { .. } if ends && self.asked.is_none() => {
-                self.end_for(signal);
-            }
-            Phase::Running { .. } | Phase::Ending { .. } => {
-                self.actions.push_back(Action::Forward(signal));
-            }
-            Phase::Releasing { .. } if ends && self.asked.is_some() => {
-                let code = match self.next {
-                    Some(Next::Exit(code)) => code,
-                    _ => self.own_end(),
-                };
-                self.exit_with(code);
-            }
-            Phase::Releasing { .. } if ends_idle && self.asked.is_none() => self.end_for(signal),
-            _ => {}
-        }
-    }
-
-    /// A code that was decided before stays.
-    fn end_for(&mut self, signal: i32) {
-        self.asked.get_or_insert(signal);
-        if !matches!(self.next, Some(Next::Exit(_))) {
-            self.next = Some(Next::End);
-        }
-    }
-
-    /// How many hooks are to come after the command.
-    fn hooks_to_come(&self) -> u32 {
-        let hooks = &self.policy.hooks;
-        u32::from(hooks.on_stop) + u32::from(hooks.pre_release)
-    }
-
-    /// The last moment to kill at, where that many hooks come after it. Now, if it is past.
-    fn latest_kill(&self, hooks: u32) -> Instant {
-        let end = self.by.map(|by| {
-            by.before(self.policy.margin)
-                .before(self.policy.hook_limit * hooks)
-        });
-        // Nothing is foretold: whoever asks has another limit.
-        end.unwrap_or(Instant::from_nanos(u64::MAX))
     }
 }

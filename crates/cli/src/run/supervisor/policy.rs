@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::run::exit::Exit;
+
 /// What to do when leadership is lost, once nothing of the command is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnLoss {
@@ -20,6 +22,42 @@ pub(crate) enum Restart {
     OnFailure,
     /// Always
     Always,
+}
+
+impl Restart {
+    /// Whether to run the command again that has ended like this.
+    pub(crate) fn again(self, exit: Exit) -> bool {
+        match self {
+            Self::Never => false,
+            Self::OnFailure => exit != Exit::Code(0),
+            Self::Always => true,
+        }
+    }
+}
+
+/// The pauses between restarts, each twice as long as the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pauses {
+    /// Restarts in a row, none of which ran for long.
+    restarts: u32,
+}
+
+impl Pauses {
+    /// One that ran for long begins anew.
+    pub(crate) fn ran_for(&mut self, policy: &Policy, ran: Duration) {
+        if ran >= policy.longest_pause {
+            self.restarts = 0;
+        }
+    }
+
+    pub(crate) fn next(&mut self, policy: &Policy) -> Duration {
+        let factor = 2_u32.saturating_pow(self.restarts.min(16));
+        self.restarts = self.restarts.saturating_add(1);
+        policy
+            .first_pause
+            .saturating_mul(factor)
+            .min(policy.longest_pause)
+    }
 }
 
 /// A moment at which something else than the command is run.

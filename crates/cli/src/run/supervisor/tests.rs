@@ -1,11 +1,17 @@
 //! Stories of the supervisor: what happens on the left, what it does on the right.
 
-use super::*;
+use std::time::Duration;
+
+use super::{
+    signals::{HUP, INT, QUIT, TERM},
+    *,
+};
+use crate::run::exit;
 
 const USR1: i32 = 10;
 const LIMIT: Duration = Duration::from_secs(1);
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         on_loss: OnLoss::Restart,
         restart: Restart::Never,
@@ -444,6 +450,7 @@ fn nothing_is_released_over_what_may_still_run() {
                     Action::Forward(_) | Action::Stop | Action::StopRest => assert!(runs),
                     Action::Kill => assert!(runs, "seed {seed}"),
                     Action::KillHook => assert!(hook, "seed {seed}"),
+                    Action::Tell { .. } => unreachable!(),
                 }
             }
             if exited {
