@@ -123,7 +123,7 @@ impl Supervisor {
     pub(super) fn latest_kill(&self, hooks: u32) -> Instant {
         let end = self.by.map(|by| {
             by.before(self.policy.margin)
-                .before(self.policy.hook_limit * hooks)
+                .before(self.policy.hook_limit.saturating_mul(hooks))
         });
         // Nothing is foretold: whoever asks has another limit.
         end.unwrap_or(Instant::from_nanos(u64::MAX))
