@@ -391,8 +391,11 @@ async fn what_is_left_after_kills_is_what_the_table_says() {
             };
             let tenure = i32::try_from(one.pid()).unwrap();
             let victims = &[tenure, guard, init][..killed];
-            victims.iter().for_each(|pid| kill(*pid, Signal::STOP));
-            victims.iter().for_each(|pid| kill(*pid, Signal::KILL));
+            for signal in [Signal::STOP, Signal::KILL] {
+                for pid in victims {
+                    kill(*pid, signal);
+                }
+            }
             if killed < 3 || containment == "auto" {
                 until_dead(&all).await;
             } else {
@@ -402,7 +405,9 @@ async fn what_is_left_after_kills_is_what_the_table_says() {
                     left.len() >= 2,
                     "the table says that they live on: {left:?}"
                 );
-                left.iter().for_each(|pid| kill(**pid, Signal::KILL));
+                for pid in left {
+                    kill(*pid, Signal::KILL);
+                }
             }
         }
     }
