@@ -22,6 +22,9 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Stand for election and say what happens, one line an event
     Campaign(CampaignArgs),
+    /// Run a command while leading; nothing of it is left before another leads
+    #[cfg(unix)]
+    Run(Box<crate::run::RunArgs>),
     /// Print the rights that a candidate needs, as YAML
     Rbac(RbacArgs),
     /// Print the definition of the custom resource LeaderLock, as YAML, or install it
@@ -139,49 +142,49 @@ pub(crate) struct CampaignArgs {
 #[command(next_help_heading = "Timing (such as 15s, 1.5s, 500ms, 2m)")]
 pub(crate) struct TimingArgs {
     /// How long others wait after a leader's last sign of life; whole seconds; Lease [default: 15s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_LEASE_DURATION")]
     pub(crate) lease_duration: Option<Duration>,
 
     /// How long a renewal is trusted; Lease [default: two thirds of the lease duration]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RENEW_DEADLINE")]
     pub(crate) renew_deadline: Option<Duration>,
 
     /// From one renewal to the next; Lease [default: a fifth of the renew deadline]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_PERIOD")]
     pub(crate) retry_period: Option<Duration>,
 
     /// How wrong clocks' rates may be, 0 to 0.5; Lease [default: 0.05]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", env = "TENURE_CLOCK_ERROR")]
     pub(crate) clock_error: Option<f64>,
 
     /// Never take a lock that is not there without waiting first; Lease
-    #[arg(long)]
+    #[arg(long, env = "TENURE_WAIT_WHEN_ABSENT")]
     pub(crate) wait_when_absent: bool,
 
     /// How long one who has released the Lease leaves it to others, at most an hour; Lease
     /// [default: the retry period]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_COOLDOWN")]
     pub(crate) cooldown: Option<Duration>,
 
     /// DANGER: do not wait out a Lease that by its own renewTime ended that long ago, or longer,
     /// when it is first seen; rests on wall clocks that are never that far apart; Lease
-    #[arg(long, value_name = "MAX_SKEW", value_parser = duration)]
+    #[arg(long, value_name = "MAX_SKEW", value_parser = duration, env = "TENURE_TRUST_REMOTE_CLOCK")]
     pub(crate) trust_remote_clock: Option<Duration>,
 
     /// First pause between two tries; config-map, leader-lock [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_FIRST")]
     pub(crate) retry_first: Option<Duration>,
 
     /// Longest pause between two tries; config-map, leader-lock [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_MOST")]
     pub(crate) retry_most: Option<Duration>,
 
     /// How long one call to the API server may take [default: by the other timings]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_CALL_LIMIT")]
     pub(crate) call_limit: Option<Duration>,
 
     /// How long before its end leadership counts as lost [default: by the other timings]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_GRACE")]
     pub(crate) grace: Option<Duration>,
 }
 
@@ -265,6 +268,7 @@ const EXAMPLES: &str = "\
 Examples:
   tenure demo                                    see an election, no cluster needed
   tenure campaign nightly                        stand for election on the Lease nightly
+  tenure run nightly -- ./report --all           run a command while leading
   tenure rbac nightly -n shop --service-account worker | kubectl apply -f -
   tenure dev-server                              an API server to try it on";
 

@@ -6,7 +6,7 @@ use std::error::Error;
 /// Why the program ends without success.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    usage: bool,
+    code: u8,
     text: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -15,7 +15,7 @@ impl Failure {
     /// What was asked for makes no sense: exit code 2.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self {
-            usage: true,
+            code: 2,
             text: text.into(),
             cause: None,
         }
@@ -24,7 +24,7 @@ impl Failure {
     /// It makes sense and did not work: exit code 1.
     pub(crate) fn failed(text: impl Into<String>) -> Self {
         Self {
-            usage: false,
+            code: 1,
             ..Self::usage(text)
         }
     }
@@ -36,9 +36,16 @@ impl Failure {
         self
     }
 
+    /// With this exit code instead.
+    #[must_use]
+    #[cfg(unix)]
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// What a shell gets to see.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.usage { 2 } else { 1 }
+        self.code
     }
 
     /// One line; everything that is known about it where `verbose`.

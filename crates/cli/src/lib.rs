@@ -10,6 +10,8 @@ mod dev_server;
 mod failure;
 mod manifests;
 mod names;
+#[cfg(unix)]
+mod run;
 mod signals;
 mod tasks;
 
@@ -19,6 +21,11 @@ use crate::{failure::Failure, tasks::Task};
 
 /// The program with these arguments, its own name first.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    #[cfg(unix)]
+    if let Some(code) = run::stage(&arguments) {
+        return code;
+    }
     let command_line = match tasks::parse(arguments) {
         Ok(command_line) => command_line,
         Err(code) => return code,
@@ -38,9 +45,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 /// there is something to do, or help to show. Nothing is tried.
 #[doc(hidden)]
 pub fn refusal(arguments: impl Iterator<Item = OsString>) -> Option<(u8, String)> {
+    let arguments: Vec<OsString> = arguments.collect();
+    let misused = tasks::misused(&arguments);
     let command_line = match tasks::read(arguments) {
         Ok(command_line) => command_line,
-        Err(error) => return tasks::complaint(&error).map(|line| (tasks::MISUSED, line)),
+        Err(error) => return tasks::complaint(&error).map(|line| (misused, line)),
     };
     let verbose = command_line.verbose > 0;
     let failure = tasks::check(command_line).err()?;
@@ -69,6 +78,10 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
             Task::Demo(options) => demo::run(options).await,
             Task::DemoCandidate => demo::candidate::run().await,
             Task::Campaign(options) => campaign::run(options).await,
+            #[cfg(unix)]
+            Task::Run(options) => run::run(*options)
+                .await
+                .map_err(|failure| failure.with_code(run::FAILED)),
             Task::Rbac(rights) => manifests::rbac(&rights),
             Task::Crd(install) => manifests::crd(install).await,
             Task::DevServer(options) => dev_server::run(options).await,

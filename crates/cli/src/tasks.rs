@@ -27,6 +27,8 @@ pub(crate) enum Task {
     Demo(DemoOptions),
     DemoCandidate,
     Campaign(CampaignOptions),
+    #[cfg(unix)]
+    Run(Box<crate::run::RunOptions>),
     Rbac(Rights),
     /// Install it there, or print it.
     Crd(Option<ClusterChoice>),
@@ -75,11 +77,12 @@ pub(crate) const MISUSED: u8 = 2;
 
 /// Reads the command line. What is asked for by `--help` and `--version` is printed here; an
 /// error too, in one line.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<CommandLine, ExitCode> {
+pub(crate) fn parse(args: Vec<OsString>) -> Result<CommandLine, ExitCode> {
+    let misused = misused(&args);
     read(args).map_err(|error| {
         if let Some(line) = complaint(&error) {
             console::note(&format!("tenure: {line}"));
-            ExitCode::from(MISUSED)
+            ExitCode::from(misused)
         } else {
             // A reader of the help that goes away early has read enough.
             let _ = error.print();
@@ -89,8 +92,19 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<CommandLine,
 }
 
 /// The same without printing anything.
-pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
+pub(crate) fn read(args: Vec<OsString>) -> Result<CommandLine, clap::Error> {
     CommandLine::try_parse_from(args)
+}
+
+/// The exit code if this command line makes no sense. Those of `tenure run` are the command's, so
+/// it has one that few commands use.
+pub(crate) fn misused(args: &[OsString]) -> u8 {
+    let flag = |arg: &&OsString| arg.as_encoded_bytes().starts_with(b"-");
+    match args.iter().skip(1).find(|arg| !flag(arg)) {
+        #[cfg(unix)]
+        Some(command) if command == "run" => crate::run::FAILED,
+        _ => MISUSED,
+    }
 }
 
 /// What is wrong, in one line; none where help or the version was asked for.
@@ -108,6 +122,12 @@ pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
         Command::Demo(args) => Task::Demo(demo(args, verbose)?),
         Command::DemoCandidate => Task::DemoCandidate,
         Command::Campaign(args) => Task::Campaign(campaign(args)?),
+        #[cfg(unix)]
+        Command::Run(args) => {
+            let options = crate::run::check(*args)
+                .map_err(|failure| failure.with_code(crate::run::FAILED))?;
+            Task::Run(Box::new(options))
+        }
         Command::Rbac(args) => Task::Rbac(rights(&args)?),
         Command::Crd(args) => Task::Crd(args.install.then_some(ClusterChoice {
             kubeconfig: args.kubeconfig,
@@ -153,7 +173,7 @@ fn demo(args: DemoArgs, verbose: bool) -> Result<DemoOptions, Failure> {
     })
 }
 
-fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
+pub(crate) fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
     names::subdomain("lock", &args.name)?;
     if let Some(namespace) = &args.namespace {
         names::namespace(namespace)?;
@@ -193,7 +213,7 @@ fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
 }
 
 /// Refuses what a Lease does not have, and what breaks rule L3.
-fn lease_timing(args: &TimingArgs) -> Result<(), Failure> {
+pub(crate) fn lease_timing(args: &TimingArgs) -> Result<LeaseTiming, Failure> {
     let foreign = [
         ("--retry-first", args.retry_first.is_some()),
         ("--retry-most", args.retry_most.is_some()),
@@ -222,10 +242,8 @@ fn lease_timing(args: &TimingArgs) -> Result<(), Failure> {
     if let Some(share) = args.clock_error {
         timing = timing.clock_error(share);
     }
-    match timing.build() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::usage(error.to_string())),
-    }
+    let built = timing.build();
+    built.map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn life_timing(args: &TimingArgs) -> Result<(), Failure> {

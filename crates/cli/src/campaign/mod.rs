@@ -2,7 +2,7 @@
 
 mod event;
 mod output;
-mod standing;
+pub(crate) mod standing;
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -1,0 +1,84 @@
+//! From what was asked for to a candidate that stands, with a guard that is ready.
+
+use std::{ffi::OsString, os::fd::AsFd as _, process::ExitCode, time::Duration};
+
+use tenure::LeaderElection;
+
+use super::{
+    child::{self, Guarded},
+    containment::Containment,
+    driver::{Driver, Held},
+    exit, notify,
+    options::RunOptions,
+    reaper, signals,
+    wire::Report,
+};
+use crate::{campaign::standing, failure::Failure};
+
+/// How long the first guard may take to get ready.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Stands for election, and runs the command while leading.
+pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
+    let mut signals = signals::catch()?;
+    reaper::start()?;
+    let begun = {
+        let begun = begin(&options);
+        tokio::pin!(begun);
+        loop {
+            tokio::select! {
+                begun = &mut begun => break begun?,
+                // Before anything is begun all of the signals that end a program end it.
+                Some(signal) = signals.recv() => if matches!(signal, 1 | 2 | 3 | 15) {
+                    return Ok(ExitCode::from(exit::of_signal(signal)));
+                },
+            }
+        }
+    };
+    let (containment, command, election) = begun;
+    let held = Held {
+        containment,
+        command,
+    };
+    let mut driver = Driver::new(options, held, election, signals)?;
+    notify::tell("READY=1\nSTATUS=standing by");
+    let code = driver.drive().await;
+    notify::tell("STOPPING=1");
+    Ok(ExitCode::from(code))
+}
+
+async fn begin(options: &RunOptions) -> Result<(Containment, Guarded, LeaderElection), Failure> {
+    let (containment, command) = ready(options).await?;
+    tracing::info!(target: "tenure", containment = containment.name(), "the command is held by");
+    let election = standing::election(&options.stand).await?;
+    Ok((containment, command, election))
+}
+
+/// The first containment that the place allows, with a guard that is ready.
+async fn ready(options: &RunOptions) -> Result<(Containment, Guarded), Failure> {
+    let mut refused = Vec::new();
+    for containment in &options.containments {
+        let mut guarded = arm(*containment, &options.command)?;
+        let report = tokio::time::timeout(READY_LIMIT, guarded.next()).await;
+        let why = match report {
+            Ok(Report::Ready { .. }) => return Ok((*containment, guarded)),
+            Ok(Report::Refused { why }) => why,
+            Ok(_) => "its guard has ended".to_owned(),
+            Err(_) => format!("its guard was not ready within {READY_LIMIT:?}"),
+        };
+        refused.push(format!("{}: {why}", containment.name()));
+    }
+    Err(Failure::failed(format!(
+        "this place does not allow the containment that was asked for ({}); leave --containment out, \
+         or grant what it needs",
+        refused.join("; ")
+    )))
+}
+
+pub(super) fn arm(containment: Containment, command: &[OsString]) -> Result<Guarded, Failure> {
+    let failed = |error| {
+        Failure::failed("cannot start a guard; raise the limits of this process").because(error)
+    };
+    let stdin = child::stdin().map_err(failed)?;
+    Guarded::arm(containment, command, stdin.as_fd()).map_err(failed)
+}

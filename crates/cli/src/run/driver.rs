@@ -1,0 +1,453 @@
+//! Carries out what the supervisor decides, and tells it what happens.
+
+use std::time::Duration;
+
+use futures::{FutureExt as _, future::BoxFuture};
+use tenure::{
+    ElectionError, Instant, LeaderElection, Leadership, LossReason, Lost, Released, Status,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    begin,
+    child::Guarded,
+    containment::Containment,
+    exit,
+    hooks::RunningHook,
+    notify,
+    options::RunOptions,
+    state_file::StateFile,
+    supervisor::{Action, Event, Supervisor, signal_only::SignalOnly},
+    wire::{Order, Report},
+};
+use crate::{console, failure::Failure};
+
+/// How long an end waits for a guard that has nothing to guard.
+const DISARM_LIMIT: Duration = Duration::from_secs(1);
+
+/// How many guards in a row may be gone before they have done anything.
+const MOST_GUARDS_LOST: u32 = 5;
+
+/// The state machine that decides.
+enum Decider {
+    Leads(Supervisor),
+    SignalOnly(SignalOnly),
+}
+
+pub(super) struct Driver {
+    pub(super) options: RunOptions,
+    decider: Decider,
+    pub(super) containment: Containment,
+    command: Option<Guarded>,
+    guards_lost: u32,
+    pub(super) hook: Option<RunningHook>,
+    status: watch::Receiver<Status>,
+    status_over: bool,
+    election: LeaderElection,
+    signals: mpsc::UnboundedReceiver<i32>,
+    acquiring: Option<BoxFuture<'static, Result<Leadership, ElectionError>>>,
+    leadership: Option<Leadership>,
+    /// Resolves when leadership is about to end, or has.
+    told: Option<Lost>,
+    releasing: Option<BoxFuture<'static, Released>>,
+    known_lost: bool,
+    /// As the guards know it; none where they have nothing to guard against.
+    valid_until: Option<Instant>,
+    /// With `--signal-only`.
+    state_file: Option<StateFile>,
+    /// What to say at the end.
+    pub(super) why: Option<String>,
+}
+
+/// What holds the command, and the first guard.
+pub(super) struct Held {
+    pub(super) containment: Containment,
+    pub(super) command: Guarded,
+}
+
+impl Driver {
+    pub(super) fn new(
+        options: RunOptions,
+        held: Held,
+        election: LeaderElection,
+        signals: mpsc::UnboundedReceiver<i32>,
+    ) -> Result<Self, Failure> {
+        let (decider, state_file) = if options.signal_only.is_some() {
+            let decider = SignalOnly::new(options.policy, tenure::now());
+            (Decider::SignalOnly(decider), Some(StateFile::new()?))
+        } else {
+            let decider = Supervisor::new(options.policy, tenure::now());
+            (Decider::Leads(decider), None)
+        };
+        let mut status = election.status();
+        status.mark_changed();
+        Ok(Self {
+            options,
+            decider,
+            containment: held.containment,
+            command: Some(held.command),
+            guards_lost: 0,
+            hook: None,
+            status,
+            status_over: false,
+            election,
+            signals,
+            acquiring: None,
+            leadership: None,
+            told: None,
+            releasing: None,
+            known_lost: true,
+            valid_until: None,
+            state_file,
+            why: None,
+        })
+    }
+
+    /// Until tenure is to end; with which code.
+    pub(super) async fn drive(&mut self) -> u8 {
+        loop {
+            while let Some(action) = self.decider.poll() {
+                if let Some(code) = self.carry_out(action) {
+                    self.say_why(code);
+                    self.disarm().await;
+                    return code;
+                }
+            }
+            if let Some(event) = self.happens().await {
+                self.decide(event);
+            }
+        }
+    }
+
+    pub(super) fn decide(&mut self, event: Event) {
+        tracing::debug!(target: "tenure", ?event);
+        self.decider.handle(tenure::now(), event);
+    }
+
+    /// Ends the guard that stands by for the next run.
+    async fn disarm(&mut self) {
+        let patience = self.patience();
+        if let Some(mut command) = self.command.take() {
+            command.kill(patience);
+            let over = async { while !matches!(command.next().await, Report::Empty { .. }) {} };
+            let _ = tokio::time::timeout(DISARM_LIMIT, over).await;
+        }
+    }
+
+    /// Waits for something to happen. Cancel safe.
+    async fn happens(&mut self) -> Option<Event> {
+        let leading = self.leadership.as_ref().filter(|_| !self.known_lost);
+        if leading.is_some_and(|leadership| !leadership.is_leading()) {
+            self.known_lost = true;
+            return Some(Event::Lost);
+        }
+        let end = leading.and_then(|leadership| leadership.valid_until());
+        let tick = [self.decider.deadline(), end].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            Some(signal) = self.signals.recv() => Some(Event::Signal(signal)),
+            report = heard(self.command.as_mut()) => self.command_says(report),
+            report = heard(self.hook.as_mut().map(|hook| &mut hook.guarded)) => {
+                self.hook_says(&report)
+            }
+            leadership = maybe(&mut self.acquiring) => Some(self.acquired(leadership)),
+            reason = maybe(&mut self.told) => {
+                self.told = None;
+                self.ending(&reason)
+            }
+            released = maybe(&mut self.releasing) => {
+                self.releasing = None;
+                tracing::info!(target: "tenure", ?released, "leadership is given up");
+                Some(Event::Released)
+            }
+            changed = self.status.changed(), if !self.status_over => {
+                self.status_over = changed.is_err();
+                if self.status_over { Some(Event::Lost) } else { self.status_changed() }
+            }
+            () = sleep_until(tick) => Some(Event::Tick),
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<u8> {
+        tracing::debug!(target: "tenure", ?action);
+        match action {
+            Action::Arm => self.arm(),
+            Action::Stand => {
+                let election = self.election.clone();
+                self.acquiring = Some(async move { election.acquire().await }.boxed());
+                notify::tell("STATUS=standing by");
+            }
+            Action::Run => {
+                let (until, env) = (self.kill_at(), self.environment());
+                self.command.as_mut()?.start(until, env);
+                self.guards_lost = 0;
+                if self.leadership.is_some() {
+                    notify::tell("STATUS=leading");
+                }
+            }
+            Action::Tell { leads } => self.tell_command(leads),
+            Action::Forward(signal) => self.command.as_mut()?.tell(&Order::Signal {
+                signal,
+                first_alone: false,
+            }),
+            Action::Stop => {
+                let signal = self.options.stop_signal;
+                self.command.as_mut()?.tell(&Order::Stop { signal });
+                notify::tell("STATUS=stopping the command");
+            }
+            Action::StopRest => {
+                let signal = self.options.stop_signal;
+                self.command.as_mut()?.tell(&Order::StopRest { signal });
+            }
+            Action::Kill => {
+                let patience = self.patience();
+                self.command.as_mut()?.kill(patience);
+            }
+            Action::RunHook(hook) => self.run_hook(hook),
+            Action::KillHook => {
+                let patience = self.patience();
+                self.hook.as_mut()?.guarded.kill(patience);
+            }
+            Action::Release => {
+                self.valid_until = None;
+                self.told = None;
+                self.known_lost = true;
+                let leadership = self.leadership.take();
+                self.releasing = Some(match leadership {
+                    Some(leadership) => leadership.release().boxed(),
+                    None => async { Released::Lost }.boxed(),
+                });
+            }
+            Action::Exit(code) => return Some(code),
+        }
+        None
+    }
+
+    /// With `--signal-only`: from here on a command that leads has a moment to be killed at, in case
+    /// that tenure cannot tell it any more; one that was told that it leads no more has none.
+    fn tell_command(&mut self, leads: bool) {
+        let mut line = "standby".to_owned();
+        if let (Some(leadership), true) = (&self.leadership, leads) {
+            let (term, token) = (leadership.term(), leadership.token().as_str());
+            line = format!("leading {term} {token}");
+        } else {
+            self.valid_until = None;
+        }
+        notify::tell(if leads {
+            "STATUS=leading"
+        } else {
+            "STATUS=standing by"
+        });
+        if let Some(Err(error)) = self.state_file.as_ref().map(|file| file.write(&line)) {
+            tracing::warn!(target: "tenure", %error, "the state file cannot be written");
+        }
+        let (until, patience) = (self.kill_at(), self.patience());
+        if let (Some(command), Some(signal)) = (&mut self.command, self.options.signal_only) {
+            command.until(until, patience);
+            command.tell(&Order::Signal {
+                signal,
+                first_alone: true,
+            });
+        }
+    }
+
+    fn arm(&mut self) {
+        self.command = None;
+        if self.guards_lost < MOST_GUARDS_LOST {
+            match begin::arm(self.containment, &self.options.command) {
+                Ok(guarded) => self.command = Some(guarded),
+                Err(failure) => self.why = Some(failure.message(true)),
+            }
+        }
+        if self.command.is_none() {
+            self.why
+                .get_or_insert_with(|| "its guards end by themselves".to_owned());
+            self.decide(Event::CannotArm);
+        }
+    }
+
+    fn command_says(&mut self, report: Report) -> Option<Event> {
+        tracing::debug!(target: "tenure", ?report);
+        match report {
+            Report::Ready { .. } => Some(Event::Armed),
+            Report::Refused { why } => {
+                self.why = Some(format!("the command can no longer be held: {why}"));
+                self.command = None;
+                Some(Event::CannotArm)
+            }
+            Report::Ended { exit } => Some(Event::Ended(exit)),
+            Report::Gone => {
+                self.guards_lost += 1;
+                tracing::warn!(target: "tenure", "the guard is gone; the command is killed");
+                Some(Event::Unguarded)
+            }
+            Report::Empty { cause } => {
+                tracing::info!(target: "tenure", ?cause, "nothing of the command is left");
+                self.command = None;
+                Some(Event::Empty(cause))
+            }
+            Report::Started { .. } | Report::Heard { .. } => None,
+        }
+    }
+
+    fn acquired(&mut self, acquired: Result<Leadership, ElectionError>) -> Event {
+        self.acquiring = None;
+        match acquired {
+            Ok(leadership) => {
+                tracing::info!(
+                    target: "tenure",
+                    term = leadership.term(),
+                    token = leadership.token().as_str(),
+                    "leading"
+                );
+                self.valid_until = leadership.valid_until();
+                self.told = Some(leadership.lost());
+                self.leadership = Some(leadership);
+                self.known_lost = false;
+                self.why = None;
+                Event::Leads
+            }
+            Err(error) => {
+                self.why = Some(error.to_string());
+                Event::CannotArm
+            }
+        }
+    }
+
+    fn ending(&mut self, reason: &LossReason) -> Option<Event> {
+        tracing::warn!(target: "tenure", %reason, "leadership ends");
+        self.why = Some(format!("leadership is lost: {reason}"));
+        let leadership = self.leadership.as_ref()?;
+        if leadership.is_leading() {
+            let ends = [leadership.stop_by(), leadership.valid_until()];
+            let by = ends.into_iter().flatten().min()?;
+            return Some(Event::Foretold { by });
+        }
+        self.known_lost = true;
+        Some(Event::Lost)
+    }
+
+    fn status_changed(&mut self) -> Option<Event> {
+        if let Some(leadership) = &self.leadership {
+            let valid_until = leadership.valid_until();
+            let guarded = self.valid_until.is_some();
+            if guarded && valid_until != self.valid_until && leadership.is_leading() {
+                self.valid_until = valid_until;
+                let (until, patience) = (self.kill_at(), self.options.policy.margin);
+                let hook = self.hook.as_mut().map(|hook| &mut hook.guarded);
+                let guarded = self.command.as_mut().into_iter().chain(hook);
+                guarded.for_each(|guarded| guarded.until(until, patience));
+            }
+            self.status.mark_unchanged();
+            return None;
+        }
+        let status = self.status.borrow_and_update().clone();
+        let Status::Standby { holder, error } = status else {
+            return None;
+        };
+        if let Some(holder) = holder.filter(|holder| *holder.identity != *self.election.identity())
+        {
+            self.why = Some(format!("{} leads", holder.identity));
+            return Some(Event::AnotherLeads);
+        }
+        if let Some(error) = error {
+            self.why = Some(format!("who leads is not known: {error}"));
+        }
+        None
+    }
+
+    /// When the guards kill, should nobody say otherwise.
+    pub(super) fn kill_at(&self) -> Option<Instant> {
+        self.valid_until
+            .map(|until| until.before(self.options.policy.margin))
+    }
+
+    /// How long a guard may take to kill before it is done without.
+    pub(super) fn patience(&self) -> Duration {
+        self.options.policy.margin / 3
+    }
+
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        if let Some(file) = &self.state_file {
+            return vec![
+                (
+                    "TENURE_LOCK".to_owned(),
+                    self.election.lock_name().to_owned(),
+                ),
+                (
+                    "TENURE_IDENTITY".to_owned(),
+                    self.election.identity().to_owned(),
+                ),
+                ("TENURE_STATE_FILE".to_owned(), file.path()),
+            ];
+        }
+        let Some(leadership) = &self.leadership else {
+            return Vec::new();
+        };
+        [
+            ("TENURE_LOCK", leadership.lock().to_owned()),
+            ("TENURE_IDENTITY", leadership.identity().to_owned()),
+            ("TENURE_TERM", leadership.term().to_string()),
+            ("TENURE_TOKEN", leadership.token().as_str().to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    fn say_why(&self, code: u8) {
+        let name = &self.options.stand.name;
+        let why = self.why.as_deref().unwrap_or("nobody is known to lead");
+        match code {
+            exit::LOST => console::note(&format!("tenure: {why} (lock {name:?})")),
+            exit::WAITED => console::note(&format!("tenure: gave up the lock {name:?}: {why}")),
+            exit::FAILED if self.why.is_some() => console::note(&format!("tenure: {why}")),
+            _ => {}
+        }
+    }
+}
+
+impl Decider {
+    fn poll(&mut self) -> Option<Action> {
+        match self {
+            Self::Leads(decider) => decider.poll(),
+            Self::SignalOnly(decider) => decider.poll(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Leads(decider) => decider.deadline(),
+            Self::SignalOnly(decider) => decider.deadline(),
+        }
+    }
+
+    fn handle(&mut self, now: Instant, event: Event) {
+        match self {
+            Self::Leads(decider) => decider.handle(now, event),
+            Self::SignalOnly(decider) => decider.handle(now, event),
+        }
+    }
+}
+
+async fn heard(guarded: Option<&mut Guarded>) -> Report {
+    match guarded {
+        Some(guarded) => guarded.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The future's result; never where there is none. Whoever gets it takes the future away.
+async fn maybe<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    use tenure::clock::{Clock as _, SystemClock};
+    match until {
+        Some(until) => SystemClock.sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
