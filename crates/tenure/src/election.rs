@@ -183,6 +183,22 @@ impl LeaderElection {
         let _ = self.orders.send(Order::StepDown { term: None, to });
     }
 
+    /// Stand no more, and wait until nothing of this candidate is under way. A lock that was being
+    /// acquired at this very moment is then free again; a program that simply ended would leave it to run
+    /// out.
+    ///
+    /// A candidate ends with the last clone of its election and the last [`Leadership`] of it: where there
+    /// are others, this waits for them. Else it takes as long as calls that are under way, and a release
+    /// after them: twice the call limit at most.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropped, it is as if the election had been dropped.
+    pub async fn close(self) {
+        let mut status = self.status();
+        drop(self);
+        while status.changed().await.is_ok() {}
+    }
+
     /// Where the election stands. For people and dashboards: leadership is asked for by
     /// [`LeadershipHandle::is_leading`].
     pub fn status(&self) -> watch::Receiver<Status> {

@@ -363,3 +363,25 @@ async fn an_unknown_namespace_is_told_in_the_status_and_waited_for() {
         .unwrap();
     assert!(leadership.is_leading());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_while_it_acquires_leaves_a_free_lock_behind() {
+    let server = server();
+    server.inject(Fault::new(FaultAction::DelayAnswer(S)).verb("create"));
+    let a = candidate(&server, "a", 1);
+    let acquiring = a.clone();
+    let acquiring = tokio::spawn(async move { acquiring.acquire().await });
+    tokio::time::sleep(S / 2).await;
+    assert_eq!(lease(&server)["spec"]["holderIdentity"], a.identity());
+    acquiring.abort();
+    let began = tokio::time::Instant::now();
+    a.close().await;
+    assert_eq!(lease(&server)["spec"]["holderIdentity"], "");
+    assert!(began.elapsed() <= S, "{:?}", began.elapsed());
+
+    // Where nothing is under way it is done at once.
+    let b = candidate(&server, "b", 2);
+    let began = tokio::time::Instant::now();
+    b.close().await;
+    assert!(began.elapsed() < S / 10);
+}

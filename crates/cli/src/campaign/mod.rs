@@ -4,7 +4,7 @@ mod event;
 mod output;
 pub(crate) mod standing;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Released, Status};
 use tokio::sync::watch;
@@ -12,6 +12,9 @@ use tokio::sync::watch;
 use crate::{console, failure::Failure, signals, tasks::CampaignOptions};
 use event::{Event, What, unix_ns};
 use output::Output;
+
+/// How long the end waits for a call that is under way: one that acquires just now is given back.
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Stands until a signal comes, or until nobody reads any more.
 pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
@@ -47,7 +50,11 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    campaign.output.finish().await;
+    let Campaign {
+        election, output, ..
+    } = campaign;
+    let _ = tokio::time::timeout(CLOSE_LIMIT, election.close()).await;
+    output.finish().await;
     Ok(ExitCode::SUCCESS)
 }
 

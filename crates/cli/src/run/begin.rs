@@ -44,6 +44,7 @@ pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
     notify::tell("READY=1\nSTATUS=standing by");
     let code = driver.drive().await;
     notify::tell("STOPPING=1");
+    driver.leave().await;
     Ok(ExitCode::from(code))
 }
 

@@ -20,7 +20,7 @@ use super::{
     supervisor::{Action, Event, Supervisor, signal_only::SignalOnly},
     wire::{Order, Report},
 };
-use crate::{console, failure::Failure};
+use crate::{campaign::CLOSE_LIMIT, console, failure::Failure};
 
 /// How long an end waits for a guard that has nothing to guard.
 const DISARM_LIMIT: Duration = Duration::from_secs(1);
@@ -117,6 +117,18 @@ impl Driver {
                 self.decide(event);
             }
         }
+    }
+
+    /// Stands no more. What it acquires at this very moment is given back.
+    pub(super) async fn leave(self) {
+        let Self {
+            election,
+            acquiring,
+            leadership,
+            ..
+        } = self;
+        drop((acquiring, leadership));
+        let _ = tokio::time::timeout(CLOSE_LIMIT, election.close()).await;
     }
 
     pub(super) fn decide(&mut self, event: Event) {
