@@ -8,7 +8,11 @@ mod common;
 
 use std::{process::Command, time::Duration};
 
-use common::{Running, refusal, tenure, text};
+use common::{
+    Running, refusal,
+    running::{leader, run, sh},
+    text,
+};
 use http::Method;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -18,17 +22,6 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
 
 async fn server() -> TestServer {
     TestServer::embedded().await.unwrap()
-}
-
-fn run(server: &TestServer, flags: &[&str], command: &[&str]) -> Command {
-    let kubeconfig = server.kubeconfig().to_str().unwrap();
-    let mut run = tenure(&["run", "nightly", "--kubeconfig", kubeconfig]);
-    run.args(flags).arg("--").args(command);
-    run
-}
-
-fn sh(server: &TestServer, flags: &[&str], script: &str) -> Command {
-    run(server, flags, &["sh", "-c", script])
 }
 
 /// What it ends with, and what it says.
@@ -47,13 +40,6 @@ async fn holder(server: &TestServer) -> Value {
     let path = format!("{LEASES}/nightly");
     let answer = server.call(Method::GET, &path, &Value::Null).await.unwrap();
     answer.body["spec"]["holderIdentity"].clone()
-}
-
-/// A leader whose command has said "up".
-fn leader(server: &TestServer, flags: &[&str], script: &str) -> Running {
-    let running = Running::start(&mut sh(server, flags, script));
-    assert_eq!(running.line().unwrap(), "up");
-    running
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -317,100 +303,6 @@ async fn systemd_is_told_and_the_command_is_not_asked_to() {
     let ready = told.find("READY=1").unwrap();
     let leading = told.find("STATUS=leading").unwrap();
     assert!(ready < leading && leading < told.find("STOPPING=1").unwrap());
-}
-
-/// Everything below a process that is alive, the nearest first.
-#[cfg(target_os = "linux")]
-fn below(root: i32) -> Vec<i32> {
-    let mut found = vec![root];
-    let mut at = 0;
-    while let Some(pid) = found.get(at) {
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        found.extend(
-            children
-                .split_whitespace()
-                .map(|pid| pid.parse::<i32>().unwrap()),
-        );
-        at += 1;
-    }
-    found.split_off(1)
-}
-
-#[cfg(target_os = "linux")]
-fn lives(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
-}
-
-#[cfg(target_os = "linux")]
-async fn until_dead(pids: &[i32]) {
-    let end = tokio::time::Instant::now() + common::LIMIT;
-    while pids.iter().any(|pid| lives(*pid)) {
-        assert!(tokio::time::Instant::now() < end, "{pids:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn kill(pid: i32, signal: Signal) {
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
-}
-
-/// A command that does not mind TERM, with a child, and one more in a session of its own.
-const FAMILY: &str = "trap '' TERM; sleep 600 & setsid sleep 600 & \
-    sleep 0.1; echo up; while :; do sleep 0.02; done";
-
-/// What docs/run.md says of each containment: which of tenure, guard and init are killed at one
-/// instant, and whether something of the command lives on.
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_after_kills_is_what_the_table_says() {
-    let server = server().await;
-    // Far from its end: nothing here is killed by its deadline.
-    let long = ["--lease-duration", "600s"];
-    for containment in ["auto", "cgroup", "process-group"] {
-        let probe = ["--containment", containment, "--kubeconfig", "/nonexistent"];
-        let mut probe = tenure(&[&["run", "probe"][..], &probe, &["--", "true"]].concat());
-        let told = text(&probe.output().unwrap().stderr);
-        if told.contains("does not allow the containment") {
-            println!("left out: {told}");
-            continue;
-        }
-        for killed in 1..=3 {
-            let path = format!("{LEASES}/nightly");
-            let _ = server.call(Method::DELETE, &path, &Value::Null).await;
-            let flags = [&long[..], &["--containment", containment]].concat();
-            let one = leader(&server, &flags, FAMILY);
-            let all = below(i32::try_from(one.pid()).unwrap());
-            assert!(all.len() >= 5, "{all:?}");
-            let [guard, init, first, ..] = all[..] else {
-                panic!("{all:?}")
-            };
-            let tenure = i32::try_from(one.pid()).unwrap();
-            let victims = &[tenure, guard, init][..killed];
-            for signal in [Signal::STOP, Signal::KILL] {
-                for pid in victims {
-                    kill(*pid, signal);
-                }
-            }
-            if killed < 3 || containment == "auto" {
-                until_dead(&all).await;
-            } else {
-                until_dead(&[first]).await;
-                let left: Vec<_> = all.iter().filter(|pid| lives(**pid)).collect();
-                assert!(
-                    left.len() >= 2,
-                    "the table says that they live on: {left:?}"
-                );
-                for pid in left {
-                    kill(*pid, Signal::KILL);
-                }
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

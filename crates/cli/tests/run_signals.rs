@@ -6,7 +6,10 @@ mod common;
 
 use std::process::Command;
 
-use common::{Running, tenure};
+use common::{
+    Running,
+    running::{leader, sh},
+};
 use rustix::process::Signal;
 use tenure_harness::TestServer;
 
@@ -18,19 +21,6 @@ const LISTENER: &str = "\
 /// Does not care.
 const DEAF: &str = "trap '' TERM; echo up; while :; do sleep 0.02; done";
 
-fn run(server: &TestServer, flags: &[&str], script: &str) -> Command {
-    let kubeconfig = server.kubeconfig().to_str().unwrap();
-    let mut run = tenure(&["run", "nightly", "--kubeconfig", kubeconfig]);
-    run.args(flags).args(["--", "sh", "-c", script]);
-    run
-}
-
-fn up(command: &mut Command) -> Running {
-    let running = Running::start(command);
-    assert_eq!(running.line().unwrap(), "up");
-    running
-}
-
 async fn server() -> TestServer {
     TestServer::embedded().await.unwrap()
 }
@@ -38,7 +28,7 @@ async fn server() -> TestServer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_about_tenure_itself_is_handed_on() {
     let server = server().await;
-    let mut one = up(&mut run(&server, &[], LISTENER));
+    let mut one = leader(&server, &[], LISTENER);
     for (signal, name) in [
         (Signal::HUP, "HUP"),
         (Signal::QUIT, "QUIT"),
@@ -59,12 +49,12 @@ async fn what_is_not_about_tenure_itself_is_handed_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_asks_to_end_and_a_second_one_kills() {
     let server = server().await;
-    let mut one = up(&mut run(&server, &[], LISTENER));
+    let mut one = leader(&server, &[], LISTENER);
     one.signal(Signal::INT);
     assert_eq!(one.line().unwrap(), "TERM", "the stop signal");
     assert_eq!(one.wait().code(), Some(5));
 
-    let mut deaf = up(&mut run(&server, &["--stop-timeout", "1h"], DEAF));
+    let mut deaf = leader(&server, &["--stop-timeout", "1h"], DEAF);
     deaf.signal(Signal::INT);
     // Two signals that come together are one: the first must have been taken.
     let status = loop {
@@ -81,7 +71,7 @@ async fn an_interrupt_asks_to_end_and_a_second_one_kills() {
 async fn another_stop_signal_can_be_named() {
     let server = server().await;
     let script = "trap 'echo QUIT; exit 6' QUIT; echo up; while :; do sleep 0.02; done";
-    let mut one = up(&mut run(&server, &["--stop-signal", "QUIT"], script));
+    let mut one = leader(&server, &["--stop-signal", "QUIT"], script);
     one.signal(Signal::TERM);
     assert_eq!(one.line().unwrap(), "QUIT");
     assert_eq!(one.wait().code(), Some(6));
@@ -90,7 +80,7 @@ async fn another_stop_signal_can_be_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_does_not_end_when_asked_is_killed() {
     let server = server().await;
-    let mut deaf = up(&mut run(&server, &["--stop-timeout", "200ms"], DEAF));
+    let mut deaf = leader(&server, &["--stop-timeout", "200ms"], DEAF);
     deaf.signal(Signal::TERM);
     assert_eq!(deaf.wait().code(), Some(137));
 }
@@ -100,7 +90,7 @@ async fn a_stopped_command_hears_that_it_is_to_end() {
     let server = server().await;
     let script =
         "trap 'echo TERM; exit 5' TERM; echo up; kill -STOP $$; while :; do sleep 0.02; done";
-    let mut one = up(&mut run(&server, &["--stop-timeout", "1h"], script));
+    let mut one = leader(&server, &["--stop-timeout", "1h"], script);
     one.signal(Signal::TERM);
     assert_eq!(one.line().unwrap(), "TERM");
     assert_eq!(one.wait().code(), Some(5));
@@ -109,7 +99,7 @@ async fn a_stopped_command_hears_that_it_is_to_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_ends_at_once_and_what_is_for_the_command_is_dropped() {
     let server = server().await;
-    let mut leader = up(&mut run(&server, &[], LISTENER));
+    let mut leader = leader(&server, &[], LISTENER);
     for (signal, code) in [
         (Signal::TERM, 143),
         (Signal::INT, 130),
@@ -120,7 +110,7 @@ async fn whoever_waits_ends_at_once_and_what_is_for_the_command_is_dropped() {
         let path = directory.path().join("notify");
         let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(common::LIMIT)).unwrap();
-        let mut command = run(&server, &[], "echo never");
+        let mut command = sh(&server, &[], "echo never");
         let mut waiting = Running::start(command.env("NOTIFY_SOCKET", &path));
         let mut buffer = [0; 64];
         // Now it stands.
@@ -139,7 +129,7 @@ async fn a_term_at_any_moment_of_the_start_is_not_lost() {
     let server = server().await;
     // From before it stands until the command runs.
     for pause in (0..60).step_by(3) {
-        let mut one = Running::start(&mut run(&server, &[], "exec sleep 60"));
+        let mut one = Running::start(&mut sh(&server, &[], "exec sleep 60"));
         std::thread::sleep(std::time::Duration::from_millis(pause * 4));
         one.signal(Signal::TERM);
         let status = one.wait();
@@ -160,7 +150,7 @@ fn as_process_1(server: &TestServer, flags: &[&str], script: &str) -> Option<Com
         println!("left out: no new PID namespace is allowed here");
         return None;
     }
-    let inner = run(server, flags, script);
+    let inner = sh(server, flags, script);
     let mut command = Command::new("unshare");
     command.args(ENTER).arg(inner.get_program());
     command.args(inner.get_args()).env("HOME", "/nonexistent");
@@ -205,7 +195,8 @@ async fn as_process_1_it_reaps_what_others_leave_to_it() {
     let Some(mut command) = as_process_1(&server, &flags, script) else {
         return;
     };
-    let mut one = up(&mut command);
+    let mut one = Running::start(&mut command);
+    assert_eq!(one.line().unwrap(), "up");
     let children = format!("/proc/{0}/task/{0}/children", one.pid());
     let init = std::fs::read_to_string(children).unwrap().trim().to_owned();
     // As `kubectl exec` does: a process of the namespace that is no child of tenure's, and whose

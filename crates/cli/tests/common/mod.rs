@@ -1,6 +1,9 @@
 //! Running the program and reading what it says.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test program uses a part of it
 
+#[cfg(unix)]
+pub mod running;
+
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, ExitStatus, Output, Stdio},
