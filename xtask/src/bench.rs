@@ -66,12 +66,7 @@ pub(crate) fn steps(report: &mut Report, places: &Places, args: &BenchArgs) {
 }
 
 fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<Verdict> {
-    let packages = ["-p", "tenure-bench", "-p", "tenure-cli"];
-    let build = [&["build", "--profile", PROFILE, "--locked"][..], &packages].concat();
-    run(&mut command("cargo", &build, &places.root))?;
-    let programs = places.target.join(PROFILE);
-    let mut bench = command(programs.join("tenure-bench"), &[], &places.root);
-    bench.arg("--tenure").arg(programs.join("tenure"));
+    let mut bench = command(ours(places, "tenure-bench")?, &[], &places.root);
     if args.quick {
         bench.arg("--quick");
     }
@@ -86,6 +81,12 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
     if args.draw {
         run(bench.arg("--draw"))?;
         return Ok(Verdict::Passed);
+    }
+    for (option, package) in [
+        ("--tenure", "tenure-cli"),
+        ("--library", "tenure-candidate"),
+    ] {
+        bench.arg(option).arg(ours(places, package)?);
     }
     match go::find(places)? {
         Ok(go) => {
@@ -107,6 +108,18 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
     }
     run(&mut bench)?;
     Ok(Verdict::Passed)
+}
+
+/// Builds a program of ours: by itself, so that it has the features that it asks for and no others.
+fn ours(places: &Places, package: &str) -> Result<PathBuf> {
+    let build = ["build", "--profile", PROFILE, "--locked", "-p", package];
+    run(&mut command("cargo", &build, &places.root))?;
+    let program = if package == "tenure-cli" {
+        "tenure"
+    } else {
+        package
+    };
+    Ok(places.target.join(PROFILE).join(program))
 }
 
 /// Builds a candidate on another Rust library.

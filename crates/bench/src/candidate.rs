@@ -104,15 +104,19 @@ impl Candidate {
         if kind != Kind::Library {
             command.args(["--identity", who.identity]);
         }
+        command.arg("--kubeconfig").arg(bench.server.kubeconfig());
+        Self::spawn(command, who.identity)
+    }
+
+    /// A process that says in lines of JSON what happens.
+    pub(crate) fn spawn(mut command: Command, identity: &str) -> Result<Self> {
         let mut child = command
-            .arg("--kubeconfig")
-            .arg(bench.server.kubeconfig())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("it has no output")?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         // Read at once, so that no candidate ever waits for us.
@@ -126,7 +130,7 @@ impl Candidate {
             }
         });
         Ok(Self {
-            identity: who.identity.to_owned(),
+            identity: identity.to_owned(),
             pid: pid.context("it has no pid")?,
             child,
             lines,

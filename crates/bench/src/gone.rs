@@ -5,28 +5,15 @@
 //! machine: what it sees a standby can see, within a millisecond or a few. So a lateness may be off
 //! by that much, and is so for all alike.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use futures::TryStreamExt as _;
 use futures::future::try_join_all;
-use kube::{
-    Api,
-    api::{DynamicObject, WatchEvent, WatchParams},
-};
 use rand::RngExt as _;
 use rustix::process::Signal;
-use tenure::client::election_client;
-use tokio::task::JoinHandle;
 
 use crate::{
-    candidate::{millis, unix_ns},
-    floor::{Floor, lease_kind},
-    handover::Fleet,
-    plane::Bench,
-    results::Series,
+    candidate::millis, floor::Floor, handover::Fleet, plane::Bench, results::Series, seen::Seen,
 };
 
 /// The default lease duration of both.
@@ -79,61 +66,7 @@ async fn round(fleet: &mut Fleet<'_>, seen: &Seen) -> Result<(f64, f64)> {
     let identity = leader.identity.clone();
     leader.ended().await?;
     let leads = fleet.successor().await?;
-    let last = seen.last_of(&identity).context("it was never seen")?;
+    let last = seen.of(&identity).context("it was never seen")?.last;
     fleet.add().await?;
     Ok((millis(leads - killed), millis(leads - last - LEASE)))
-}
-
-/// When each holder was last seen to hold the Lease.
-struct Seen {
-    last: Arc<Mutex<HashMap<String, i64>>>,
-    watching: JoinHandle<()>,
-}
-
-impl Seen {
-    async fn start(bench: &Bench, lock: &str) -> Result<Self> {
-        let client = election_client(bench.server.config())?;
-        let leases: Api<DynamicObject> = Api::namespaced_with(client, "default", &lease_kind());
-        let params = WatchParams::default().fields(&format!("metadata.name={lock}"));
-        let mut version = leases
-            .get(lock)
-            .await?
-            .metadata
-            .resource_version
-            .unwrap_or_default();
-        let last = Arc::new(Mutex::new(HashMap::new()));
-        let shared = last.clone();
-        let watching = tokio::spawn(async move {
-            // A watch that the server ends goes on where it was.
-            loop {
-                let Ok(events) = leases.watch(&params, &version).await else {
-                    return;
-                };
-                let mut events = Box::pin(events);
-                while let Ok(Some(event)) = events.try_next().await {
-                    let (WatchEvent::Added(lease) | WatchEvent::Modified(lease)) = event else {
-                        continue;
-                    };
-                    let at = unix_ns();
-                    version = lease.metadata.resource_version.unwrap_or(version);
-                    let holder = lease.data["spec"]["holderIdentity"].as_str();
-                    let holder = holder.unwrap_or_default().to_owned();
-                    let mut last = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                    last.insert(holder, at);
-                }
-            }
-        });
-        Ok(Self { last, watching })
-    }
-
-    fn last_of(&self, holder: &str) -> Option<i64> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.get(holder).copied()
-    }
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        self.watching.abort();
-    }
 }

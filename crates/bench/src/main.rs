@@ -5,15 +5,18 @@ mod asking;
 mod candidate;
 mod chart;
 mod crowd;
+mod died;
 mod floor;
 mod goals;
 mod gone;
 mod handover;
 mod idle;
+mod life;
 mod locks;
 mod page;
 mod plane;
 mod results;
+mod seen;
 mod usage;
 mod weight;
 
@@ -35,6 +38,9 @@ struct Args {
     /// The program `tenure`
     #[arg(long, required_unless_present_any = ["list", "draw"])]
     tenure: Option<PathBuf>,
+    /// The least candidate on the library (tenure-candidate)
+    #[arg(long, required_unless_present_any = ["list", "draw"])]
+    library: Option<PathBuf>,
     /// The candidate on client-go; without it, tenure is measured alone
     #[arg(long)]
     client_go: Option<PathBuf>,
@@ -82,6 +88,8 @@ enum How {
     HandOver { standbys: u32, rounds: u32 },
     Crowd { standbys: u32, rounds: u32 },
     Killed { standbys: u32, rounds: u32 },
+    Died { rounds: u32 },
+    Life { rounds: u32 },
     Weight { rounds: u32 },
     Asking { rounds: u32 },
     Idle { seconds: u32 },
@@ -89,7 +97,7 @@ enum How {
 }
 
 #[rustfmt::skip]
-pub(crate) const MEASUREMENTS: [Measurement; 11] = [
+pub(crate) const MEASUREMENTS: [Measurement; 13] = [
     Measurement { name: "floor", title: "The floor by itself", how: How::Floor { rounds: 300 } },
     Measurement { name: "handover-1", title: "A leader ends in order, 1 standby", how: How::HandOver { standbys: 1, rounds: 300 } },
     Measurement { name: "handover-9", title: "A leader ends in order, 9 standbys", how: How::HandOver { standbys: 9, rounds: 300 } },
@@ -97,6 +105,8 @@ pub(crate) const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "handover-999", title: "A leader ends in order, 999 standbys in one process", how: How::Crowd { standbys: 999, rounds: 60 } },
     Measurement { name: "killed-1", title: "A leader is killed, 1 standby", how: How::Killed { standbys: 1, rounds: 30 } },
     Measurement { name: "killed-9", title: "A leader is killed, 9 standbys", how: How::Killed { standbys: 9, rounds: 30 } },
+    Measurement { name: "run", title: "The command of `tenure run` dies, 1 standby", how: How::Died { rounds: 100 } },
+    Measurement { name: "life", title: "A leader for life is killed, and its Pod deleted by force", how: How::Life { rounds: 60 } },
     Measurement { name: "weight", title: "What a candidate costs", how: How::Weight { rounds: 20 } },
     Measurement { name: "is-leading", title: "`is_leading()`", how: How::Asking { rounds: 1000 } },
     Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 60 } },
@@ -111,6 +121,8 @@ impl Measurement {
             | How::HandOver { rounds, .. }
             | How::Crowd { rounds, .. }
             | How::Killed { rounds, .. }
+            | How::Died { rounds }
+            | How::Life { rounds }
             | How::Weight { rounds }
             | How::Asking { rounds } => (rounds, 10),
             How::Idle { seconds } | How::Locks { seconds } => (seconds, 2),
@@ -126,6 +138,7 @@ impl Measurement {
             How::HandOver { standbys, .. } => amount * 6.5 + f64::from(standbys) * 0.3,
             How::Crowd { .. } => amount * 8.0 + 120.0,
             How::Killed { .. } => amount * 25.0,
+            How::Died { .. } | How::Life { .. } => amount * 4.0,
             How::Weight { .. } => amount * 22.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
             How::Idle { .. } => amount * 3.0 + 50.0,
@@ -142,6 +155,8 @@ impl Measurement {
             }
             How::Crowd { standbys, .. } => crowd::measure(bench, name, standbys, amount).await,
             How::Killed { standbys, .. } => gone::measure(bench, name, standbys, amount).await,
+            How::Died { .. } => died::measure(bench, name, amount).await,
+            How::Life { .. } => life::measure(bench, name, amount).await,
             How::Weight { .. } => weight::measure(bench, amount).await,
             How::Asking { .. } => asking::measure(bench, amount).await,
             How::Idle { .. } => idle::measure(bench, amount).await,
@@ -190,7 +205,7 @@ async fn asked_to_end() -> Result<()> {
 async fn measure(args: &Args) -> Result<()> {
     let programs = Programs {
         tenure: args.tenure.clone().context("--tenure is missing")?,
-        library: std::env::current_exe()?.with_file_name("tenure-candidate"),
+        library: args.library.clone().context("--library is missing")?,
         client_go: args.client_go.clone(),
         others: args.other.clone(),
     };

@@ -20,7 +20,7 @@ pub(crate) struct Bench {
 /// Built by others.
 pub(crate) struct Programs {
     pub(crate) tenure: PathBuf,
-    /// The least program on the library: it is beside this one.
+    /// The least program on the library.
     pub(crate) library: PathBuf,
     pub(crate) client_go: Option<PathBuf>,
     pub(crate) others: Vec<(Kind, PathBuf)>,

@@ -31,6 +31,12 @@ pub trait Elector {
 
     /// What to show.
     fn status(&self) -> Status;
+
+    /// The newest state of the lock that it has taken in. An event of the watch that shows this very
+    /// state says nothing new: a driver that has many of them may keep it to itself.
+    fn newest(&self) -> Option<&ResourceVersion> {
+        None
+    }
 }
 
 /// Leadership, as far as this process may believe in it.

@@ -22,6 +22,7 @@ use crate::{
     names,
     process::Processes,
     telling::Telling,
+    wire::Wire,
 };
 
 impl Builder {
@@ -66,9 +67,8 @@ impl Builder {
                 .shared
                 .as_ref()
                 .map(|sharing| sharing.within(&namespace));
-            move |client| {
-                LeaseLock::new(client, &namespace, &name, timing.call_limit(), extras)
-                    .sharing(shared)
+            move |wire| {
+                LeaseLock::new(wire, &namespace, &name, timing.call_limit(), extras).sharing(shared)
             }
         };
         self.start(
@@ -112,8 +112,7 @@ impl Builder {
         };
         let extras = self.extras();
         let processes = Arc::clone(&self.processes);
-        let make =
-            move |client| LifeLock::new(client, resource, timing.call_limit, extras, processes);
+        let make = move |wire| LifeLock::new(wire, resource, timing.call_limit, extras, processes);
         let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
         self.start(connect, namespace, &identity, timing.grace, elector, make)
     }
@@ -130,7 +129,7 @@ impl Builder {
     where
         L: Lock,
         L::Elector: Elector,
-        M: FnOnce(kube::Client) -> L + Send + 'static,
+        M: FnOnce(Wire) -> L + Send + 'static,
     {
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (status, status_receiver) = watch::channel(elector.status());
@@ -154,7 +153,7 @@ impl Builder {
         let release = self.release || self.kind != Kind::Lease;
         let driver = move |connection: Connection| {
             Driver::new(Parts {
-                lock: make(connection.client()),
+                lock: make(connection.wire()),
                 warmth: connection.warmth(),
                 elector,
                 clock,
@@ -242,7 +241,7 @@ impl Connect {
     /// A client's connections live on the runtime that made it, so it is made there.
     fn on_a_thread<L: Lock>(
         self,
-        driver: impl FnOnce(Connection) -> Driver<L> + Send + 'static,
+        driver: impl FnOnce(Connection) -> Box<Driver<L>> + Send + 'static,
     ) -> Result<(), ElectionError> {
         let failed = |error: std::io::Error| {
             ElectionError::Kubernetes(Box::new(kube::Error::Service(error.into())))

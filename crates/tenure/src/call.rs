@@ -3,18 +3,15 @@
 
 use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kube::{
-    Client,
-    client::Body,
-    core::{Status, response::StatusSummary},
-};
+use kube::core::{Status, response::StatusSummary};
 use serde_json::Value;
 use tenure_core::Outcome;
 
 pub(crate) use self::resource::{Api, CONFIG_MAPS, CRDS, LEADER_LOCKS, LEASES, Resource, get_path};
-use crate::rbac::MissingRight;
+use crate::{object, rbac::MissingRight, wire::Wire};
 
 mod resource;
 
@@ -27,7 +24,7 @@ const LONGEST_ANSWER: usize = 4 << 20;
 /// # Cancel safety
 /// A call that is dropped may still be applied: its outcome is unknown (L6).
 pub(crate) async fn call(
-    client: &Client,
+    wire: &Wire,
     request: Request<Vec<u8>>,
     limit: Duration,
 ) -> Outcome<Value> {
@@ -35,7 +32,7 @@ pub(crate) async fn call(
     let is_read = request.method() == Method::GET;
     let asked = request.extensions().get::<Resource>().cloned();
     let mut stage = Stage::Sent;
-    let answer = tokio::time::timeout(limit, send(client, request, &mut stage)).await;
+    let answer = tokio::time::timeout(limit, send(wire, request, &mut stage)).await;
     match answer {
         Ok(Ok((status, body))) => Answer {
             what: &what,
@@ -62,14 +59,14 @@ enum Stage {
 }
 
 async fn send(
-    client: &Client,
+    wire: &Wire,
     request: Request<Vec<u8>>,
     stage: &mut Stage,
-) -> Result<(StatusCode, Vec<u8>), String> {
-    let response = client
-        .send(request.map(Body::from))
+) -> Result<(StatusCode, Bytes), String> {
+    let response = wire
+        .send(request)
         .await
-        .map_err(|error| format!("the request failed: {}", with_causes(&error)))?;
+        .map_err(|error| format!("the request failed: {error}"))?;
     *stage = Stage::Answered;
     let (head, body) = response.into_parts();
     let body = Limited::new(body, LONGEST_ANSWER)
@@ -83,7 +80,7 @@ async fn send(
                 format!("the {status} answer broke off: {}", with_causes(&*error))
             }
         })?;
-    Ok((head.status, body.to_bytes().into()))
+    Ok((head.status, body.to_bytes()))
 }
 
 struct Answer<'a> {
@@ -98,7 +95,7 @@ impl Answer<'_> {
     /// Rule L6.
     fn outcome(&self) -> Outcome<Value> {
         if self.status.is_success() {
-            return match serde_json::from_slice::<Value>(self.body) {
+            return match object::parse(self.body) {
                 Ok(value) if value.is_object() && !is_failure(&value) => Outcome::Done(value),
                 _ => self.unknown("is no object of Kubernetes"),
             };

@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 
 use kube::{Client, Config};
 
-use crate::warm::Warmth;
+use crate::{warm::Warmth, wire::Wire};
 
 /// The longest that connecting may take, TLS included. A call gives up earlier, at its own limit;
 /// this one ends tries that nobody waits for any more.
@@ -31,15 +31,15 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// # Panics
 /// Outside of a tokio runtime, as [`Client::try_from`].
 pub fn election_client(config: Config) -> Result<Client, kube::Error> {
-    client_by(for_elections(config))
+    Ok(wire_by(for_elections(config))?.client().clone())
 }
 
 #[cfg(feature = "rustls-tls")]
-use crate::direct::client as client_by;
+use crate::direct::wire as wire_by;
 
 #[cfg(not(feature = "rustls-tls"))]
-fn client_by(config: Config) -> Result<Client, kube::Error> {
-    Client::try_from(config)
+fn wire_by(config: Config) -> Result<Wire, kube::Error> {
+    Client::try_from(config).map(Wire::over)
 }
 
 fn for_elections(mut config: Config) -> Config {
@@ -62,7 +62,7 @@ fn for_elections(mut config: Config) -> Config {
 /// is left to them, unless they say [`keep_warm`](Self::keep_warm).
 #[derive(Clone)]
 pub struct Connection {
-    client: Client,
+    wire: Wire,
     warmth: Warmth,
 }
 
@@ -76,29 +76,33 @@ impl Connection {
     /// Outside of a tokio runtime. Connections live on the runtime that they are made on, and must
     /// not outlive it.
     pub fn new(config: Config) -> Result<Self, kube::Error> {
-        let client = election_client(config)?;
-        let warmth = Warmth::of(&client);
-        Ok(Self { client, warmth })
+        let wire = wire_by(for_elections(config))?;
+        let warmth = Warmth::of(wire.client());
+        Ok(Self { wire, warmth })
     }
 
     /// A connection over a client that somebody made. It should not retry by itself (rule L16):
     /// set [`Config::default_retry`] to false before making it.
     pub fn over(client: Client) -> Self {
-        let warmth = Warmth::none();
-        Self { client, warmth }
+        let (wire, warmth) = (Wire::over(client), Warmth::none());
+        Self { wire, warmth }
     }
 
     /// Keep it open while nothing else is sent over it, as [`new`](Self::new) does: with
     /// `GET /version` once a minute, while an election that uses it runs.
     #[must_use]
     pub fn keep_warm(self) -> Self {
-        let warmth = Warmth::of(&self.client);
+        let warmth = Warmth::of(self.wire.client());
         Self { warmth, ..self }
     }
 
     /// The client, as another handle on the same connections.
     pub fn client(&self) -> Client {
-        self.client.clone()
+        self.wire.client().clone()
+    }
+
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire.clone()
     }
 
     pub(crate) fn warmth(&self) -> Warmth {

@@ -83,14 +83,22 @@ impl Clock for SystemClock {
     fn sleep_until(&self, until: Instant) -> Sleep {
         Box::pin(async move {
             loop {
-                let left = until.since(platform::mono());
+                let now = platform::mono();
+                let left = until.since(now);
                 if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(left.min(LONGEST_SLICE)).await;
+                tokio::time::sleep(left.min(slice_from(now))).await;
             }
         })
     }
+}
+
+/// Slices end on the clock's whole seconds, so that all who sleep in a process look together: one
+/// wake-up a second rather than a thousand.
+fn slice_from(now: Instant) -> Duration {
+    let second = u64::try_from(LONGEST_SLICE.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(second - now.as_nanos() % second)
 }
 
 /// A clock that follows [`tokio::time`]: it stands still while that is paused, and moves when that

@@ -10,6 +10,7 @@ use tenure_core::Outcome;
 use crate::{
     call::{self, CRDS, LEADER_LOCKS, Resource},
     rbac::to_yaml,
+    wire::Wire,
 };
 
 /// The name of the definition.
@@ -108,11 +109,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 async fn install(client: &Client, why: &mut String) -> Result<Installed, CrdError> {
+    let wire = Wire::over(client.clone());
     let definition = Resource::new(CRDS, None, CRD_NAME);
     let mut found = Installed::AlreadyThere;
     let mut pause = FIRST_PAUSE;
     loop {
-        match call::call(client, definition.get(), CALL_LIMIT).await {
+        match call::call(&wire, definition.get(), CALL_LIMIT).await {
             Outcome::Done(object) => {
                 check(&object)?;
                 match established(&object) {
@@ -122,7 +124,7 @@ async fn install(client: &Client, why: &mut String) -> Result<Installed, CrdErro
                 }
             }
             Outcome::NotFound(_) => {
-                match call::call(client, definition.create(&crd()), CALL_LIMIT).await {
+                match call::call(&wire, definition.create(&crd()), CALL_LIMIT).await {
                     Outcome::Done(_) => {
                         found = Installed::Created;
                         "it was created, and is not established yet".clone_into(why);
@@ -199,7 +201,7 @@ fn established(object: &Value) -> Result<(), String> {
 /// Whether the group's discovery shows it: from then on requests find it.
 async fn is_served(client: &Client) -> bool {
     let discovery = call::get_path(&LEADER_LOCKS.root());
-    match call::call(client, discovery, CALL_LIMIT).await {
+    match call::call(&Wire::over(client.clone()), discovery, CALL_LIMIT).await {
         Outcome::Done(list) => list["resources"]
             .as_array()
             .into_iter()

@@ -5,28 +5,35 @@
 //! several times what the whole call takes. So where kube's parts are public the stack is put
 //! together here, from the same parts and in the same order; where they are not, it is kube's own.
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use kube::{
-    Client, Config,
+    Config,
     client::{Body, ClientBuilder, ConfigExt as _},
 };
-use tower::ServiceBuilder;
+use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 
-/// A client by `config`, which sends each request once and without delay.
+use crate::wire::Wire;
+
+/// The stack below a kube client.
+pub(crate) type Direct = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
+
+/// A wire by `config`, which sends each request once and without delay.
 ///
 /// # Errors
 /// Whatever kube finds wrong with the configuration.
-pub(crate) fn client(config: Config) -> Result<Client, kube::Error> {
+pub(crate) fn wire(config: Config) -> Result<Wire, kube::Error> {
     // Whatever kube refuses it refuses here, in its words; it also sees to rustls' provider.
     let stock = ClientBuilder::try_from(config.clone())?;
     // Proxies are connected to in kube's own ways. Client certificates that a command hands out end
     // at a time that only kube's own builder knows.
     if config.proxy_url.is_some() || config.auth_info.exec.is_some() {
-        return Ok(stock.build());
+        return Ok(Wire::over(stock.build()));
     }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
@@ -40,7 +47,8 @@ pub(crate) fn client(config: Config) -> Result<Client, kube::Error> {
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_err(tower::BoxError::from)
+        .map_err(BoxError::from)
         .service(http);
-    Ok(ClientBuilder::new(service, config.default_namespace).build())
+    let client = ClientBuilder::new(service.clone(), config.default_namespace).build();
+    Ok(Wire::direct(client, Direct::new(service)))
 }

@@ -122,7 +122,7 @@ type EventOf<L> =
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 impl<L: Lock> Driver<L> {
-    pub(crate) fn new(parts: Parts<L>) -> Self {
+    pub(crate) fn new(parts: Parts<L>) -> Box<Self> {
         let Parts {
             lock,
             warmth,
@@ -138,7 +138,7 @@ impl<L: Lock> Driver<L> {
             grace,
             telling,
         } = parts;
-        Self {
+        Box::new(Self {
             lock,
             warmth,
             warming: FuturesUnordered::new(),
@@ -157,11 +157,13 @@ impl<L: Lock> Driver<L> {
             term: None,
             ending: None,
             telling,
-        }
+        })
     }
 
     /// Run until the last handle of the election is gone.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// Boxed: the future of a method that takes `self` has room for it twice.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let mut watch = self.lock.watch();
         let mut open = true;
         // After its last handle a driver finishes what is under way, such as a release.
@@ -207,6 +209,9 @@ impl<L: Lock> Driver<L> {
         let wall = self.clock.wall();
         self.elector.handle(Now { mono, wall }, event);
         self.publish();
+        if let Some(newest) = self.elector.newest() {
+            self.lock.taken_in(newest);
+        }
         while let Some(action) = self.elector.poll() {
             match action {
                 Action::Call { id, request } => {

@@ -94,12 +94,14 @@ mod error;
 mod leadership;
 mod lock;
 mod names;
+mod object;
 pub mod process;
 mod published;
 pub mod rbac;
 mod set;
 mod telling;
 mod warm;
+mod wire;
 
 pub use builder::{Builder, Kind};
 pub use client::Connection;

@@ -39,7 +39,9 @@ pub struct LeaseConfig {
     /// own time need not be waited out at the first sight of it (L24). Never, where there is none.
     pub trust_remote_clock: Option<Duration>,
     /// Renew for the first time after a part of the retry period rather than a whole one, so that
-    /// the renewals of many Leases that were acquired together are spread over it.
+    /// the renewals of many Leases that were acquired together are spread over it; and renew at one
+    /// of 64 moments of each period, which the elections of a process have in common, so that they
+    /// are sent in small batches rather than one by one. None is later for that.
     pub spread_renewals: bool,
     /// Where the spread of contenders comes from (L17). Different for each process.
     pub seed: u64,
@@ -464,6 +466,10 @@ impl Elector for LeaseElector {
     type Request = Request;
     type Answer = Observed;
     type Object = Observed;
+
+    fn newest(&self) -> Option<&ResourceVersion> {
+        self.seen.newest()
+    }
 
     fn handle(&mut self, now: Now, event: Event<Observed, Observed>) {
         if now.mono >= self.now.mono {

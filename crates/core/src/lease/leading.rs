@@ -83,9 +83,9 @@ impl Term {
         }
     }
 
-    /// Renew for the first time at some moment of that period, never later than usual.
+    /// Renew for the first time at some beat of that period, never later than usual.
     pub(super) fn renew_within(&mut self, since: Instant, period: Duration, rng: &mut Rng) {
-        self.renew_at = since.after(rng.up_to(period));
+        self.renew_at = beat_before(since.after(rng.up_to(period)), period);
     }
 
     pub(super) fn belief(&self) -> Belief {
@@ -430,7 +430,11 @@ impl LeaseElector {
             .retain(|other| other.write.mark.counter > sent.write.mark.counter);
         term.valid_until = term.valid_until.max(sent.at.after(timing.renew_deadline()));
         term.last_sent = sent.at;
-        term.renew_at = sent.at.after(timing.retry_period());
+        let period = timing.retry_period();
+        term.renew_at = sent.at.after(period);
+        if self.config.spread_renewals {
+            term.renew_at = beat_before(term.renew_at, period);
+        }
         let recovered = term.failing.take().is_some();
         self.tell(Notice::Renewed { recovered });
     }
@@ -479,6 +483,17 @@ impl LeaseElector {
         }
         self.tell(Notice::Warn(Warning::EditedRecord));
     }
+}
+
+/// How many moments of a retry period the renewals of a set share.
+const BEATS: u32 = 64;
+
+/// The beat that is not after `at`. Beats are counted from the clock's beginning, so all elections
+/// of a process have the same ones: what is due together is sent, answered and heard of together.
+fn beat_before(at: Instant, period: Duration) -> Instant {
+    let beat = period / BEATS;
+    let into = at.as_nanos() % u64::try_from(beat.as_nanos()).unwrap_or(u64::MAX).max(1);
+    at.before(Duration::from_nanos(into))
 }
 
 fn not_mine(term: &Term, observed: &Observed, me: &Arc<str>) -> Option<LossReason> {

@@ -8,7 +8,7 @@ use tenure_core::Outcome;
 use tokio::time::timeout;
 
 use super::{LONGEST_ANSWER, Resource, call};
-use crate::client::election_client;
+use crate::{client::election_client, wire::Wire};
 
 #[path = "../../tests/raw/mod.rs"]
 mod raw;
@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(60);
 const BOUND: Duration = Duration::from_secs(30);
 
 async fn replace(config: kube::Config, limit: Duration) -> Outcome<serde_json::Value> {
-    let client = election_client(config).unwrap();
+    let client = Wire::over(election_client(config).unwrap());
     let request = Resource::lease("shop", "nightly").replace(&json!({"kind": "Lease"}));
     timeout(BOUND, call(&client, request, limit))
         .await
@@ -169,7 +169,7 @@ async fn a_server_that_refuses_tls() {
 async fn a_kept_connection_that_dies_under_a_request_does_not_get_it_sent_again() {
     let lease = http("200 OK", "", "{\"kind\":\"Lease\"}");
     let server = RawServer::start(Answer::OnceThenClose(lease)).await;
-    let client = election_client(server.config()).unwrap();
+    let client = Wire::over(election_client(server.config()).unwrap());
     let again = || Resource::lease("shop", "nightly").replace(&json!({"kind": "Lease"}));
     let first = timeout(BOUND, call(&client, again(), LONG)).await.unwrap();
     assert!(matches!(first, Outcome::Done(_)), "{first:?}");

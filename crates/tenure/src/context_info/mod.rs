@@ -32,6 +32,7 @@ use crate::{
     call::{self, Resource, with_causes},
     client::election_client,
     names,
+    wire::Wire,
 };
 use mounts::Mounts;
 use token::Claims;
@@ -342,10 +343,11 @@ async fn read_own_pod(
     name: &str,
 ) -> Result<OwnPod, ContextError> {
     let read = Resource::pod(namespace, name);
+    let wire = Wire::over(client.clone());
     let mut tries = 0;
     loop {
         tries += 1;
-        let why = match call::call(client, read.get(), READ_LIMIT).await {
+        let why = match call::call(&wire, read.get(), READ_LIMIT).await {
             Outcome::Done(object) => match OwnPod::parse(&object) {
                 Some(pod) => return Ok(pod),
                 None => format!("the answer to a read of the Pod {name} is none"),

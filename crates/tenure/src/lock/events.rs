@@ -1,12 +1,18 @@
 //! The answer to a watch as events: one line each, read no further than an object is long, and
 //! only those of the object that was asked for, where it was one.
 
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use kube::{Client, client::Body, core::Status};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use crate::call::{shorten, with_causes};
+use crate::{
+    call::{shorten, with_causes},
+    object,
+};
 
 /// The longest line that is read. An object has at most about 1.5 MiB in etcd.
 pub(super) const LONGEST_LINE: usize = 4 << 20;
@@ -14,12 +20,20 @@ pub(super) const LONGEST_LINE: usize = 4 << 20;
 const LONGEST_REFUSAL: usize = 64 << 10;
 
 /// What a watch shows.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Shown {
-    Seen(Value),
-    Gone(Value),
+    Seen(Sent),
+    Gone(Sent),
     /// Everything up to its resourceVersion was shown.
-    Bookmark(Value),
+    Bookmark(Sent),
+}
+
+/// An object, of which only the head has been read.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) name: Option<Box<str>>,
+    pub(super) resource_version: Option<Box<str>>,
+    json: Bytes,
 }
 
 /// Why a watch ended, for people, and whether it was refused for want of a right.
@@ -33,7 +47,7 @@ pub(super) struct End {
 pub(super) struct Events {
     body: Body,
     /// What was read and is no whole line yet.
-    read: Vec<u8>,
+    read: BytesMut,
     /// How much of it is known to have no end of line in it.
     searched: usize,
     /// None for all objects.
@@ -41,10 +55,50 @@ pub(super) struct Events {
 }
 
 #[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    object: Value,
+struct Line<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// Whatever else an object is.
+#[derive(Default, Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    resource_version: Option<Cow<'a, str>>,
+}
+
+impl Sent {
+    #[cfg(test)]
+    pub(super) fn of(object: &Value) -> Self {
+        Self::read(object.to_string().into())
+    }
+
+    fn read(json: Bytes) -> Self {
+        // What has no such head has no name either: it is nobody's.
+        let head: Head<'_> = serde_json::from_slice(&json).unwrap_or_default();
+        let text = |text: Option<Cow<'_, str>>| text.map(|text| text.as_ref().into());
+        Self {
+            name: text(head.metadata.name),
+            resource_version: text(head.metadata.resource_version),
+            json,
+        }
+    }
+
+    /// The whole object.
+    pub(super) fn object(&self) -> Value {
+        object::parse(&self.json).unwrap_or_default()
+    }
 }
 
 impl Events {
@@ -69,7 +123,7 @@ impl Events {
     fn new(body: Body, name: Option<String>) -> Self {
         Self {
             body,
-            read: Vec::new(),
+            read: BytesMut::new(),
             searched: 0,
             name,
         }
@@ -101,7 +155,7 @@ impl Events {
                 Some(Err(error)) => return Err(End::because(with_causes(&error))),
                 None => {
                     // A last event without its end of line may be whole; a piece of one is not.
-                    let rest = std::mem::take(&mut self.read);
+                    let rest = self.read.split().freeze();
                     self.searched = 0;
                     return Ok(self.understand(&rest).unwrap_or_default());
                 }
@@ -110,45 +164,40 @@ impl Events {
     }
 
     /// The next whole line that was read.
-    fn line(&mut self) -> Option<Vec<u8>> {
+    fn line(&mut self) -> Option<Bytes> {
         let unsearched = self.read.get(self.searched..).unwrap_or_default();
         let Some(at) = unsearched.iter().position(|byte| *byte == b'\n') else {
             self.searched = self.read.len();
             return None;
         };
-        let rest = self.read.split_off(self.searched + at + 1);
+        let line = self.read.split_to(self.searched + at + 1).freeze();
         self.searched = 0;
-        Some(std::mem::replace(&mut self.read, rest))
+        Some(line)
     }
 
     /// What a line says; nothing for objects of other names, which a server that knows no field
     /// selectors would send.
-    fn understand(&self, line: &[u8]) -> Result<Option<Shown>, End> {
-        if line.iter().all(u8::is_ascii_whitespace) {
+    fn understand(&self, text: &Bytes) -> Result<Option<Shown>, End> {
+        if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let line: Line = serde_json::from_slice(line).map_err(|error| {
-            let begins = String::from_utf8_lossy(&line[..line.len().min(1024)]);
+        let line: Line = serde_json::from_slice(text).map_err(|error| {
+            let begins = String::from_utf8_lossy(&text[..text.len().min(1024)]);
             let begins = shorten(begins.trim());
             End::because(format!("this is no event of a watch ({error}): {begins}"))
         })?;
-        let kind = line.kind.as_str();
-        let name = line
-            .object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str);
-        match kind {
-            "ADDED" | "MODIFIED" | "DELETED"
-                if self.name.is_some() && name != self.name.as_deref() =>
-            {
-                Ok(None)
-            }
-            "ADDED" | "MODIFIED" => Ok(Some(Shown::Seen(line.object))),
-            "DELETED" => Ok(Some(Shown::Gone(line.object))),
-            "BOOKMARK" => Ok(Some(Shown::Bookmark(line.object))),
+        let sent = || Sent::read(text.slice_ref(line.object.get().as_bytes()));
+        // Nothing if the object has another name than the one that is watched.
+        let mine =
+            |sent: &Sent| self.name.is_none() || self.name.as_deref() == sent.name.as_deref();
+        match &*line.kind {
+            "ADDED" | "MODIFIED" => Ok(Some(sent()).filter(mine).map(Shown::Seen)),
+            "DELETED" => Ok(Some(sent()).filter(mine).map(Shown::Gone)),
+            "BOOKMARK" => Ok(Some(Shown::Bookmark(sent()))),
             "ERROR" => {
-                let told = line.object.get("message").and_then(Value::as_str);
-                let code = line.object.get("code").and_then(Value::as_u64);
+                let status: Value = serde_json::from_str(line.object.get()).unwrap_or_default();
+                let told = status.get("message").and_then(Value::as_str);
+                let code = status.get("code").and_then(Value::as_u64);
                 let code = code.map_or_else(String::new, |code| format!(" {code}"));
                 let told = shorten(told.unwrap_or("no reason is given"));
                 Err(End::because(format!(
@@ -199,7 +248,6 @@ impl End {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use futures::stream;
     use http_body::Frame;
     use serde_json::json;

@@ -13,13 +13,13 @@ use std::{
 
 use futures::{StreamExt, stream::BoxStream};
 use kube::Client;
-use serde_json::Value;
+use tenure_core::ResourceVersion;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::{
     Watched,
-    events::{End, Events, Shown},
+    events::{End, Events, Sent, Shown},
     watch::{Abort, CLIENT_SIDE, OPENING, Pauses, SERVER_SIDE, open},
 };
 use crate::call::{LEASES, get_path};
@@ -39,7 +39,32 @@ pub(crate) struct Hub {
 struct Members {
     open: bool,
     last: u64,
-    by_name: BTreeMap<Arc<str>, Vec<(u64, mpsc::Sender<Watched>)>>,
+    by_name: BTreeMap<Arc<str>, Vec<Listener>>,
+}
+
+struct Listener {
+    id: u64,
+    to: mpsc::Sender<Watched>,
+    known: Known,
+}
+
+/// The newest state of a lock that its election has taken in. The watch's echo of it, one for each
+/// renewal, wakes nobody.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<Mutex<Option<ResourceVersion>>>);
+
+impl Known {
+    pub(crate) fn set(&self, newest: &ResourceVersion) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != Some(newest) {
+            *known = Some(newest.clone());
+        }
+    }
+
+    fn is(&self, version: Option<&str>) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        version.is_some() && known.as_ref().map(ResourceVersion::as_str) == version
+    }
 }
 
 impl Hub {
@@ -63,11 +88,12 @@ impl Hub {
     }
 
     /// What happens to the Lease of that name from now on.
-    pub(crate) fn watch(self: &Arc<Self>, name: &str) -> BoxStream<'static, Watched> {
-        let (id, events) = join(&self.members, name);
+    pub(crate) fn watch(self: &Arc<Self>, name: &str, known: Known) -> BoxStream<'static, Watched> {
+        let (id, events) = join(&self.members, name, &known);
         let member = Member {
             hub: Arc::clone(self),
             name: name.into(),
+            known,
             id,
             events,
         };
@@ -83,6 +109,7 @@ impl Hub {
 struct Member {
     hub: Arc<Hub>,
     name: Arc<str>,
+    known: Known,
     id: u64,
     events: mpsc::Receiver<Watched>,
 }
@@ -93,7 +120,7 @@ impl Member {
             return event;
         }
         // It lagged, and was let go: what came meanwhile is to be read.
-        (self.id, self.events) = join(&self.hub.members, &self.name);
+        (self.id, self.events) = join(&self.hub.members, &self.name, &self.known);
         Watched::Closed {
             error: None,
             forbidden: false,
@@ -105,7 +132,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut members = locked(&self.hub.members);
         if let Some(listening) = members.by_name.get_mut(&self.name) {
-            listening.retain(|(id, _)| *id != self.id);
+            listening.retain(|listener| listener.id != self.id);
             if listening.is_empty() {
                 members.by_name.remove(&self.name);
             }
@@ -117,7 +144,7 @@ fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
     members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn join(members: &Mutex<Members>, name: &str) -> (u64, mpsc::Receiver<Watched>) {
+fn join(members: &Mutex<Members>, name: &str, known: &Known) -> (u64, mpsc::Receiver<Watched>) {
     let (sender, receiver) = mpsc::channel(KEPT);
     let mut members = locked(members);
     members.last += 1;
@@ -127,7 +154,11 @@ fn join(members: &Mutex<Members>, name: &str) -> (u64, mpsc::Receiver<Watched>) 
         let _ = sender.try_send(Watched::Opened);
     }
     let listening = members.by_name.entry(name.into()).or_default();
-    listening.push((id, sender));
+    listening.push(Listener {
+        id,
+        to: sender,
+        known: known.clone(),
+    });
     (id, receiver)
 }
 
@@ -136,7 +167,7 @@ impl Members {
     fn tell_all(&mut self, open: bool) {
         self.open = open;
         for listening in self.by_name.values_mut() {
-            listening.retain(|(_, to)| {
+            listening.retain(|listener| {
                 let what = if open {
                     Watched::Opened
                 } else {
@@ -145,24 +176,22 @@ impl Members {
                         forbidden: false,
                     }
                 };
-                to.try_send(what).is_ok()
+                listener.to.try_send(what).is_ok()
             });
         }
     }
 
-    fn tell(&mut self, object: Value, gone: bool) {
-        let name = object.pointer("/metadata/name").and_then(Value::as_str);
+    fn tell(&mut self, sent: &Sent, gone: bool) {
+        let name = sent.name.as_deref();
         let Some(listening) = name.and_then(|name| self.by_name.get_mut(name)) else {
             return;
         };
         let what = if gone { Watched::Gone } else { Watched::Seen };
-        if let [(_, only)] = listening.as_slice() {
-            if only.try_send(what(object)).is_err() {
-                listening.clear();
-            }
-        } else {
-            listening.retain(|(_, to)| to.try_send(what(object.clone())).is_ok());
-        }
+        let version = sent.resource_version.as_deref();
+        listening.retain(|listener| {
+            let echo = !gone && listener.known.is(version);
+            echo || listener.to.try_send(what(sent.object())).is_ok()
+        });
     }
 }
 
@@ -218,20 +247,20 @@ impl Watching {
                 () = &mut over => return Err(End::because("it outlived its time limit".to_owned())),
                 event = events.next() => event?,
             };
-            let (object, gone) = match event {
+            let (sent, gone) = match event {
                 None => return Ok(()),
-                Some(Shown::Bookmark(object)) => {
+                Some(Shown::Bookmark(sent)) => {
                     // From here on the events are in order, and nothing before is missing.
-                    *resume = version_in(&object);
+                    *resume = version_in(&sent);
                     continue;
                 }
-                Some(Shown::Seen(object)) => (object, false),
-                Some(Shown::Gone(object)) => (object, true),
+                Some(Shown::Seen(sent)) => (sent, false),
+                Some(Shown::Gone(sent)) => (sent, true),
             };
             if resume.is_some() {
-                *resume = version_in(&object);
+                *resume = version_in(&sent);
             }
-            locked(&self.members).tell(object, gone);
+            locked(&self.members).tell(&sent, gone);
         }
     }
 
@@ -255,15 +284,15 @@ impl Watching {
 }
 
 /// What can stand in a query as it is; anything else is no resourceVersion of a Kubernetes.
-fn version_in(object: &Value) -> Option<String> {
-    let version = object.pointer("/metadata/resourceVersion")?.as_str()?;
+fn version_in(sent: &Sent) -> Option<String> {
+    let version = sent.resource_version.as_deref()?;
     let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric());
     plain.then(|| version.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -278,16 +307,24 @@ mod tests {
         json!({"metadata": {"name": name, "resourceVersion": version.to_string()}})
     }
 
+    fn tell(hub: &Hub, object: &Value, gone: bool) {
+        locked(&hub.members).tell(&Sent::of(object), gone);
+    }
+
+    fn listen(hub: &Arc<Hub>, name: &str) -> BoxStream<'static, Watched> {
+        hub.watch(name, Known::default())
+    }
+
     #[tokio::test]
     async fn who_lags_behind_begins_anew_and_keeps_nobody_else_waiting() {
         let hub = hub();
-        let (mut slow, mut quick) = (hub.watch("a"), hub.watch("a"));
+        let (mut slow, mut quick) = (listen(&hub, "a"), listen(&hub, "a"));
         locked(&hub.members).tell_all(true);
         let many = u32::try_from(KEPT).unwrap() * 3;
         assert!(matches!(quick.next().await, Some(Watched::Opened)));
         for version in 0..many {
-            locked(&hub.members).tell(lease("a", version), false);
-            locked(&hub.members).tell(lease("b", version), false);
+            tell(&hub, &lease("a", version), false);
+            tell(&hub, &lease("b", version), false);
             let told = quick.next().await;
             assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", version)));
         }
@@ -301,7 +338,7 @@ mod tests {
             }
         }
         assert!(matches!(slow.next().await, Some(Watched::Opened)));
-        locked(&hub.members).tell(lease("a", 1000), true);
+        tell(&hub, &lease("a", 1000), true);
         assert!(matches!(slow.next().await, Some(Watched::Gone(_))));
         drop((slow, quick));
         assert!(locked(&hub.members).by_name.is_empty());
@@ -311,9 +348,9 @@ mod tests {
     async fn an_only_one_that_lags_begins_anew() {
         let hub = hub();
         locked(&hub.members).tell_all(true);
-        let mut slow = hub.watch("a");
+        let mut slow = listen(&hub, "a");
         for version in 0..100 {
-            locked(&hub.members).tell(lease("a", version), false);
+            tell(&hub, &lease("a", version), false);
         }
         let told = (&mut slow).take(KEPT + 2).collect::<Vec<_>>().await;
         assert!(matches!(told[KEPT], Watched::Closed { .. }), "{told:?}");
@@ -322,9 +359,32 @@ mod tests {
         assert!(matches!(slow.next().await, Some(Watched::Closed { .. })));
     }
 
+    #[tokio::test]
+    async fn the_echo_of_what_is_known_wakes_nobody_and_everything_else_does() {
+        let hub = hub();
+        let known = Known::default();
+        let (mut mine, mut another) = (hub.watch("a", known.clone()), listen(&hub, "a"));
+        known.set(&ResourceVersion::new("5"));
+        for version in [5, 4, 6] {
+            tell(&hub, &lease("a", version), false);
+        }
+        tell(&hub, &lease("a", 5), true);
+        for version in [4, 6] {
+            let told = mine.next().await;
+            assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", version)));
+        }
+        assert!(matches!(mine.next().await, Some(Watched::Gone(_))));
+        let told = another.next().await;
+        assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", 5)));
+    }
+
     #[test]
     fn only_a_plain_version_goes_into_a_query() {
-        let of = |version: Value| version_in(&json!({"metadata": {"resourceVersion": version}}));
+        let of = |version: Value| {
+            version_in(&Sent::of(
+                &json!({"metadata": {"resourceVersion": version}}),
+            ))
+        };
         assert_eq!(of(json!("12")), Some("12".to_owned()));
         for bad in [
             json!(""),

@@ -5,28 +5,32 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tenure_core::{
-    Outcome, Sight,
+    Outcome, ResourceVersion, Sight,
     lease::{LeaseElector, LeaseWrite, Observed, Request},
 };
 
 use super::{
     Lock, Reply, ReplyOf, Watched,
     gate::Gate,
-    hub::Hub,
+    hub::{Hub, Known},
     lease_json::{self, Extras},
     memory::{Memory, version_of},
     watch,
 };
-use crate::call::{self, Resource};
+use crate::{
+    call::{self, Resource},
+    wire::Wire,
+};
 
 /// One Lease.
 pub(crate) struct LeaseLock {
-    client: kube::Client,
+    wire: Wire,
     resource: Resource,
     limit: Duration,
     extras: Arc<Extras>,
     memory: Memory,
     shared: Option<Shared>,
+    known: Known,
 }
 
 /// What the Leases of a set share.
@@ -38,19 +42,20 @@ pub(crate) struct Shared {
 
 impl LeaseLock {
     pub(crate) fn new(
-        client: kube::Client,
+        wire: Wire,
         namespace: &str,
         name: &str,
         limit: Duration,
         extras: Extras,
     ) -> Self {
         Self {
-            client,
+            wire,
             resource: Resource::lease(namespace, name),
             limit,
             extras: Arc::new(extras),
             memory: Memory::default(),
             shared: None,
+            known: Known::default(),
         }
     }
 
@@ -60,9 +65,9 @@ impl LeaseLock {
         self
     }
 
-    fn take(&mut self, object: Value) -> Option<Observed> {
-        let observed = lease_json::observed(&object)?;
-        self.memory.remember(observed.version.clone(), object);
+    fn take(&mut self, object: &Value) -> Option<Observed> {
+        let observed = lease_json::observed(object)?;
+        self.memory.remember(&observed.version, object);
         Some(observed)
     }
 
@@ -93,13 +98,13 @@ impl Lock for LeaseLock {
                 None => return std::future::ready(Outcome::Conflict).boxed(),
             },
         };
-        let (client, limit) = (self.client.clone(), self.limit);
+        let (wire, limit) = (self.wire.clone(), self.limit);
         let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
         async move {
             let outcome = match gate {
-                None => call::call(&client, request, limit).await,
+                None => call::call(&wire, request, limit).await,
                 Some(gate) => {
-                    let call = |left| call::call(&client, request, left);
+                    let call = |left| call::call(&wire, request, left);
                     gate.pass(write, limit, call).await
                 }
             };
@@ -111,7 +116,7 @@ impl Lock for LeaseLock {
     fn answer(&mut self, reply: Reply<Observed>) -> Outcome<Observed> {
         match reply {
             Reply::Ready(observed) => Outcome::Done(observed),
-            Reply::Object(object) => match self.take(object) {
+            Reply::Object(object) => match self.take(&object) {
                 Some(observed) => Outcome::Done(observed),
                 None => {
                     Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
@@ -124,15 +129,21 @@ impl Lock for LeaseLock {
         if gone {
             return version_of(&object).map(Sight::Gone);
         }
-        self.take(object).map(Sight::Seen)
+        self.take(&object).map(Sight::Seen)
+    }
+
+    fn taken_in(&mut self, newest: &ResourceVersion) {
+        if self.shared.is_some() {
+            self.known.set(newest);
+        }
     }
 
     fn watch(&self) -> BoxStream<'static, Watched> {
         if let Some(shared) = &self.shared {
-            return shared.hub.watch(self.resource.name());
+            return shared.hub.watch(self.resource.name(), self.known.clone());
         }
         watch::watch(
-            self.client.clone(),
+            self.wire.client().clone(),
             self.resource.collection(),
             self.resource.name().to_owned(),
         )

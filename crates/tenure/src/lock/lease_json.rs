@@ -68,12 +68,12 @@ pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &E
 
 /// `base` with `write` in it, and everything else as it was.
 pub(crate) fn replace(
-    base: &Value,
+    base: Value,
     version: &Version,
     write: &LeaseWrite,
     extras: &Extras,
 ) -> Value {
-    let mut object = base.clone();
+    let mut object = base;
     let metadata = object_at(&mut object, "metadata");
     metadata.insert("uid".into(), uid(&version.uid));
     metadata.insert(
@@ -277,7 +277,7 @@ mod tests {
         let seen = observed(&base).unwrap();
         let mut put = write(false);
         put.spec.foreign = seen.spec.foreign.clone();
-        let after = replace(&base, &seen.version, &put, &Extras::default());
+        let after = replace(base.clone(), &seen.version, &put, &Extras::default());
         assert_eq!(after["metadata"]["labels"]["a"], "b");
         assert_eq!(after["metadata"]["annotations"]["theirs"], "x");
         assert_eq!(after["metadata"]["somethingNew"], 1);
@@ -303,7 +303,12 @@ mod tests {
             let base = stored(json!({"metadata": {"annotations": null}, "spec": spec}));
             let seen = observed(&base).unwrap();
             assert_eq!(seen.spec.holder(), None);
-            let after = replace(&base, &seen.version, &write(false), &Extras::default());
+            let after = replace(
+                base.clone(),
+                &seen.version,
+                &write(false),
+                &Extras::default(),
+            );
             assert_eq!(after["spec"]["holderIdentity"], "me", "{base}");
         }
         assert_eq!(observed(&json!({})), None);

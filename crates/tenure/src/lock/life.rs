@@ -19,11 +19,12 @@ use super::{
 use crate::{
     call::{self, Resource},
     process::{self, Fate, Processes, SharedProcesses},
+    wire::Wire,
 };
 
 /// One lock for life, of either kind.
 pub(crate) struct LifeLock {
-    client: kube::Client,
+    wire: Wire,
     resource: Resource,
     limit: Duration,
     extras: Arc<Extras>,
@@ -33,14 +34,14 @@ pub(crate) struct LifeLock {
 
 impl LifeLock {
     pub(crate) fn new(
-        client: kube::Client,
+        wire: Wire,
         resource: Resource,
         limit: Duration,
         extras: Extras,
         processes: SharedProcesses,
     ) -> Self {
         Self {
-            client,
+            wire,
             resource,
             limit,
             extras: Arc::new(extras),
@@ -49,9 +50,9 @@ impl LifeLock {
         }
     }
 
-    fn take(&mut self, object: Value) -> Option<LockObject> {
-        let observed = life_json::observed(&object)?;
-        self.memory.remember(observed.version.clone(), object);
+    fn take(&mut self, object: &Value) -> Option<LockObject> {
+        let observed = life_json::observed(object)?;
+        self.memory.remember(&observed.version, object);
         Some(observed)
     }
 
@@ -73,8 +74,8 @@ impl LifeLock {
     }
 
     fn send(&self, request: http::Request<Vec<u8>>) -> BoxFuture<'static, Outcome<Value>> {
-        let (client, limit) = (self.client.clone(), self.limit);
-        async move { call::call(&client, request, limit).await }.boxed()
+        let (wire, limit) = (self.wire.clone(), self.limit);
+        async move { call::call(&wire, request, limit).await }.boxed()
     }
 }
 
@@ -113,7 +114,7 @@ impl Lock for LifeLock {
     fn answer(&mut self, reply: Reply<Answer>) -> Outcome<Answer> {
         match reply {
             Reply::Ready(answer) => Outcome::Done(answer),
-            Reply::Object(object) => match self.take(object) {
+            Reply::Object(object) => match self.take(&object) {
                 Some(lock) => Outcome::Done(Answer::Lock(lock)),
                 None => Outcome::Unknown(
                     "the answer is no object with a uid and resourceVersion".into(),
@@ -126,12 +127,12 @@ impl Lock for LifeLock {
         if gone {
             return version_of(&object).map(Sight::Gone);
         }
-        self.take(object).map(Sight::Seen)
+        self.take(&object).map(Sight::Seen)
     }
 
     fn watch(&self) -> BoxStream<'static, Watched> {
         watch::watch(
-            self.client.clone(),
+            self.wire.client().clone(),
             self.resource.collection(),
             self.resource.name().to_owned(),
         )

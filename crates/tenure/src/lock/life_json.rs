@@ -96,13 +96,8 @@ pub(crate) fn create(
 }
 
 /// `base` with another owner in it, and everything else as it was.
-pub(crate) fn replace(
-    base: &Value,
-    version: &Version,
-    write: &LifeWrite,
-    extras: &Extras,
-) -> Value {
-    let mut object = base.clone();
+pub(crate) fn replace(base: Value, version: &Version, write: &LifeWrite, extras: &Extras) -> Value {
+    let mut object = base;
     let metadata = object_at(&mut object, "metadata");
     metadata.insert("uid".into(), version.uid.as_str().into());
     metadata.insert(
@@ -309,7 +304,7 @@ mod tests {
             "spec": {"kept": true},
         }));
         let version = version_of(&base).unwrap();
-        let after = replace(&base, &version, &write(), &Extras::default());
+        let after = replace(base.clone(), &version, &write(), &Extras::default());
         assert_eq!(after["metadata"]["labels"]["a"], "b");
         assert_eq!(after["metadata"]["annotations"]["x"], "y");
         assert_eq!(after["metadata"]["finalizers"][0], "f/f");

@@ -8,29 +8,39 @@ use tenure_core::Version;
 
 /// The last few states of one object.
 #[derive(Debug, Default)]
-pub(super) struct Memory(VecDeque<(Version, Value)>);
+pub(super) struct Memory(VecDeque<State>);
+
+/// As text: a fifth of what the same takes as a tree.
+#[derive(Debug)]
+struct State {
+    version: Version,
+    json: Box<str>,
+}
 
 /// The core replaces the newest state it was shown, or its own last write; a few between the two
 /// may be other people's.
 const REMEMBERED: usize = 16;
 
 impl Memory {
-    pub(super) fn remember(&mut self, version: Version, object: Value) {
-        if self.0.iter().any(|(known, _)| *known == version) {
+    pub(super) fn remember(&mut self, version: &Version, object: &Value) {
+        if self.0.iter().any(|state| state.version == *version) {
             return;
         }
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
-        self.0.push_back((version, object));
+        self.0.push_back(State {
+            version: version.clone(),
+            json: object.to_string().into(),
+        });
     }
 
     /// The state of that version, which is about to be replaced: nobody asks for an older one
     /// again.
-    pub(super) fn recall(&mut self, version: &Version) -> Option<&Value> {
-        let at = self.0.iter().rposition(|(known, _)| known == version)?;
+    pub(super) fn recall(&mut self, version: &Version) -> Option<Value> {
+        let at = self.0.iter().rposition(|state| state.version == *version)?;
         self.0.drain(..at);
-        self.0.front().map(|(_, object)| object)
+        serde_json::from_str(&self.0.front()?.json).ok()
     }
 }
 

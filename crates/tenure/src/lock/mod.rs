@@ -16,7 +16,7 @@ pub(crate) use pod_json::bare_id;
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
-use tenure_core::{Elector, Outcome, Sight};
+use tenure_core::{Elector, Outcome, ResourceVersion, Sight};
 
 /// What an answered call brought, before the lock has looked at it.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ pub(crate) trait Lock: Send + 'static {
         object: Value,
         gone: bool,
     ) -> Option<Sight<<Self::Elector as Elector>::Object>>;
+
+    /// The core has taken in this state: the watch need not bring it.
+    fn taken_in(&mut self, _newest: &ResourceVersion) {}
 
     /// Watch the lock object for ever: cut streams are opened anew.
     fn watch(&self) -> BoxStream<'static, Watched>;
