@@ -433,13 +433,15 @@ fn check_replace(book: &Book, body: &Value) {
     );
 }
 
-/// What is not written by a candidate.
+/// What is not written by a candidate. `managedFields` is written by the server alone, which keeps
+/// its own when a write has none.
 fn of_others(object: &Value) -> Value {
     let mut object = match object {
         Value::Object(fields) => fields.clone(),
         _ => Map::new(),
     };
     let mut metadata = fields_of(object.remove("metadata"));
+    metadata.remove("managedFields");
     let mut annotations = fields_of(metadata.remove("annotations"));
     for ours in ["tenure.dev/write", "fuzz/says"] {
         annotations.remove(ours);
