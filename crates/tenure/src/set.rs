@@ -52,7 +52,8 @@ use crate::{
 ///   A call that waits for its turn waits within its call limit (rule L16), and validity counts from
 ///   before it waited (rule L1).
 /// - **renewals spread over the retry period**: after it was acquired a Lease is renewed for the
-///   first time at a random moment of that period, and from then on once in each.
+///   first time at a random moment of that period, and from then on once in each; at one of 64
+///   moments that all share, and up to a 64th of the period early rather than late.
 ///
 /// A lock is removed from the set by dropping its election, and what came of it. The watch ends with
 /// the last election of its namespace.

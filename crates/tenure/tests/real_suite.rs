@@ -67,6 +67,11 @@ async fn real_foreign_and_broken_leases_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn real_managed_fields_of_others_outlive_writes_that_say_nothing_of_them() {
+    faults::other_managers(&shared!()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn real_configuration_of_somebody_is_left_alone() {
     faults::somebodys_config_map(&shared!()).await;
 }

@@ -101,6 +101,43 @@ pub(crate) async fn strange_leases(server: &TestServer) {
     }
 }
 
+/// What the server notes of other writers of a Lease outlives our writes, which say nothing of it.
+pub(crate) async fn other_managers(server: &TestServer) {
+    let world = World::new(server, Kind::Lease).await;
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": LOCK, "labels": {"theirs": "kept"}},
+        "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
+    });
+    let path = world.path();
+    let collection = path.trim_end_matches(LOCK).trim_end_matches('/');
+    let query = format!("{collection}?fieldManager=somebody");
+    world.call(http::Method::POST, &query, &lease).await;
+    let theirs = |lease: &Value| {
+        let managers = lease["metadata"]["managedFields"].as_array().unwrap();
+        let found = managers.iter().find(|one| one["manager"] == "somebody");
+        found.unwrap_or_else(|| panic!("they are forgotten: {lease}"))["fieldsV1"]["f:metadata"]
+            .clone()
+    };
+    let before = theirs(&world.lock().await);
+    assert!(before["f:labels"]["f:theirs"].is_object(), "{before}");
+    let a = world.candidate("a").await;
+    let (leader, _) = within(6 * S, "the first", a.stand()).await;
+    let taken = world.lock().await;
+    let mut renewed = taken.clone();
+    while renewed["spec"]["renewTime"] == taken["spec"]["renewTime"] {
+        assert!(leader.is_leading(), "{renewed}");
+        tokio::time::sleep(S / 20).await;
+        renewed = world.lock().await;
+    }
+    for lease in [&taken, &renewed] {
+        assert_eq!(theirs(lease), before);
+        let managers = lease["metadata"]["managedFields"].as_array().unwrap();
+        assert!(managers.len() >= 2, "ours is noted as well: {lease}");
+    }
+    leader.release().await;
+}
+
 /// A held Lease is edited to a duration of 68 years: its holder puts it right (L21).
 pub(crate) async fn odd_duration(server: &TestServer) {
     let world = World::new(server, Kind::Lease).await;
