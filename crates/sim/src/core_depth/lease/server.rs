@@ -1,9 +1,7 @@
 //! One Lease as a server keeps it: compare-and-swap, resourceVersions, and a history.
 
-use std::sync::Arc;
-
 use tenure_core::{
-    MicroTime, ResourceVersion, Sight, Version,
+    MicroTime, ResourceVersion, Sight, Uid, Version,
     lease::{Observed, Spec, WriteMark},
 };
 
@@ -81,16 +79,16 @@ impl Server {
             return false;
         }
         self.revision += 1;
-        if creates || self.lease.is_none() {
-            self.uids += 1;
-        }
-        let uid = self.uid();
+        let uid = match &self.lease {
+            Some(lease) if !creates => lease.observed.version.uid.clone(),
+            _ => self.new_uid(),
+        };
         self.longest = self.longest.max(protection(&spec, mark.as_ref()));
         self.keep(
             now,
             Stored {
                 observed: Observed {
-                    version: Version::new(uid, self.revision.to_string()),
+                    version: self.version(uid),
                     spec,
                     mark,
                 },
@@ -120,7 +118,8 @@ impl Server {
     pub(super) fn touch(&mut self, now: Nanos) -> Option<Sight<Observed>> {
         let mut lease = self.lease.clone()?;
         self.revision += 1;
-        lease.observed.version = Version::new(self.uid(), self.revision.to_string());
+        let uid = lease.observed.version.uid.clone();
+        lease.observed.version = self.version(uid);
         let sight = Sight::Seen(lease.observed.clone());
         self.keep(now, lease);
         Some(sight)
@@ -129,7 +128,8 @@ impl Server {
     pub(super) fn delete(&mut self, now: Nanos) -> Option<(Stored, Sight<Observed>)> {
         let lease = self.lease.take()?;
         self.revision += 1;
-        let sight = Sight::Gone(Version::new(self.uid(), self.revision.to_string()));
+        let uid = lease.observed.version.uid.clone();
+        let sight = Sight::Gone(self.version(uid));
         self.history.push((now, self.revision, sight.clone()));
         Some((lease, sight))
     }
@@ -180,8 +180,16 @@ impl Server {
         true
     }
 
-    fn uid(&self) -> Arc<str> {
-        format!("lease-{}", self.uids).into()
+    fn version(&self, uid: Uid) -> Version {
+        Version {
+            uid,
+            resource_version: ResourceVersion::new(self.revision.to_string()),
+        }
+    }
+
+    fn new_uid(&mut self) -> Uid {
+        self.uids += 1;
+        Uid::new(format!("lease-{}", self.uids))
     }
 
     fn keep(&mut self, now: Nanos, lease: Stored) {
@@ -259,4 +267,43 @@ fn protection(spec: &Spec, mark: Option<&WriteMark>) -> Nanos {
         .or(written)
         .unwrap_or(0);
     seconds.saturating_mul(SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_by(name: &str) -> Spec {
+        Spec {
+            holder: Some(name.into()),
+            ..Spec::default()
+        }
+    }
+
+    fn uid_of(server: &Server) -> Option<Uid> {
+        let lease = server.lease.as_ref()?;
+        Some(lease.observed.version.uid.clone())
+    }
+
+    /// Seed 5106064: the one who wrote first after a restore was told of another object, and rightly
+    /// did not lead (L9).
+    #[test]
+    fn an_object_that_a_restore_brought_back_keeps_its_uid_when_it_is_replaced() {
+        let mut server = Server::default();
+        server.put(1, held_by("a"), None, true);
+        let first = uid_of(&server);
+        server.put(2, held_by("b"), None, false);
+        server.delete(3);
+        server.put(4, held_by("c"), None, true);
+        assert_ne!(uid_of(&server), first);
+        assert!(server.restore(2));
+        assert_eq!(uid_of(&server), first);
+        server.put(5, held_by("d"), None, false);
+        assert_eq!(uid_of(&server), first);
+        server.touch(6);
+        assert_eq!(uid_of(&server), first);
+        server.delete(7);
+        server.put(8, held_by("e"), None, true);
+        assert!(uid_of(&server).is_some_and(|uid| uid.as_str() == "lease-3"));
+    }
 }
