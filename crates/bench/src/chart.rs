@@ -10,7 +10,7 @@ use crate::{
     results::{Results, Series},
 };
 
-const WIDTH: f64 = 860.0;
+pub(crate) const WIDTH: f64 = 860.0;
 const LEFT: f64 = 170.0;
 const RIGHT: f64 = 50.0;
 const ROW: f64 = 54.0;
@@ -78,31 +78,13 @@ pub(crate) fn charts(results: &Results, name: &str) -> Vec<Chart> {
 fn picture(name: &str, rows: &[&Series], floor: Option<f64>) -> Option<String> {
     let positive = rows.iter().flat_map(|row| row.values.iter().copied());
     let positive = positive.filter(|value| *value > 0.0).chain(floor);
-    let (low, high) = positive.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
     let first = rows.first()?;
-    if high <= 0.0 {
-        return None;
-    }
-    let (low, high) = (
-        low.log10().floor(),
-        high.log10().ceil().max(low.log10().floor() + 1.0),
-    );
-    let x = |value: f64| {
-        let share = (value.max(1e-9).log10() - low) / (high - low);
-        LEFT + share.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
-    };
+    let (low, high) = decades(positive)?;
+    let x = |value: f64| LEFT + share(value, (low, high)) * (WIDTH - LEFT - RIGHT);
     #[allow(clippy::cast_precision_loss, reason = "there are few rows")]
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let axis = height - BOTTOM;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\">{name}: {}</text>\n",
-        first.what
-    );
+    let mut svg = head(name, &first.what, height);
     let mut power = low;
     while power <= high {
         let at = x(10_f64.powf(power));
@@ -159,6 +141,33 @@ fn picture(name: &str, rows: &[&Series], floor: Option<f64>) -> Option<String> {
     }
     svg.push_str("</svg>\n");
     Some(svg)
+}
+
+/// How every picture begins: its size and its title.
+pub(crate) fn head(name: &str, what: &str, height: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\">{name}: {what}</text>\n"
+    )
+}
+
+/// The powers of ten around all of them.
+pub(crate) fn decades(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    if high <= 0.0 {
+        return None;
+    }
+    let low = low.log10().floor();
+    Some((low, high.log10().ceil().max(low + 1.0)))
+}
+
+/// How far along a logarithmic axis a value lies, from 0 to 1.
+pub(crate) fn share(value: f64, (low, high): (f64, f64)) -> f64 {
+    ((value.max(1e-9).log10() - low) / (high - low)).clamp(0.0, 1.0)
 }
 
 /// Three digits.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    candidate::Kind,
     idle::{self, window},
     locks as many_locks,
     plane::Bench,
@@ -13,22 +14,30 @@ const STEPS: [u32; 4] = [1, 10, 100, 1000];
 
 /// More and more standbys for one lock.
 pub(crate) async fn candidates(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
-    let mut measured = window("nobody", bench, seconds, &[]).await?;
-    for step in STEPS {
-        for kind in bench.crowds() {
-            let one = idle::crowd(bench, kind, step, seconds).await?;
-            measured.extend(one.into_iter().map(|series| series.with(step)));
-        }
-    }
-    Ok(measured)
+    grow(bench, seconds, async |kind, step| {
+        idle::crowd(bench, kind, step, seconds).await
+    })
+    .await
 }
 
 /// More and more locks of one leader.
 pub(crate) async fn locks(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
+    grow(bench, seconds, async |kind, step| {
+        many_locks::many(bench, kind, step, seconds, 0).await
+    })
+    .await
+}
+
+/// Each contestant at each step, after a window in which nobody stands.
+async fn grow(
+    bench: &Bench,
+    seconds: u32,
+    measure: impl AsyncFn(Kind, u32) -> Result<Vec<Series>>,
+) -> Result<Vec<Series>> {
     let mut measured = window("nobody", bench, seconds, &[]).await?;
     for step in STEPS {
         for kind in bench.crowds() {
-            let one = many_locks::many(bench, kind, step, seconds, 0).await?;
+            let one = measure(kind, step).await?;
             measured.extend(one.into_iter().map(|series| series.with(step)));
         }
     }

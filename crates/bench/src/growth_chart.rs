@@ -4,11 +4,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    chart::{COLOURS, Chart, format_value},
+    chart::{COLOURS, Chart, WIDTH, decades, format_value, group, head, share},
     results::Series,
 };
 
-const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 380.0;
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 170.0;
@@ -54,10 +53,6 @@ impl Axes {
     }
 }
 
-fn share(value: f64, (low, high): (f64, f64)) -> f64 {
-    ((value.max(1e-9).log10() - low) / (high - low)).clamp(0.0, 1.0)
-}
-
 fn picture(name: &str, what: &str, rows: &[&Series]) -> Option<String> {
     let sizes = rows.iter().filter_map(|row| row.at.map(f64::from));
     let across = decades(sizes)?;
@@ -101,25 +96,8 @@ fn picture(name: &str, what: &str, rows: &[&Series]) -> Option<String> {
     Some(svg)
 }
 
-/// The powers of ten around all of them.
-fn decades(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
-    if high <= 0.0 {
-        return None;
-    }
-    let low = low.log10().floor();
-    Some((low, high.log10().ceil().max(low + 1.0)))
-}
-
 fn frame(name: &str, what: &str, unit: &str, axes: &Axes) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"system-ui, sans-serif\" font-size=\"13\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\">{name}: {what}</text>\n"
-    );
+    let mut svg = head(name, what, HEIGHT);
     let (left, right, lower) = (LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM);
     let mut power = axes.across.0;
     while power <= axes.across.1 {
@@ -130,7 +108,7 @@ fn frame(name: &str, what: &str, unit: &str, axes: &Axes) -> String {
             "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{lower}\" stroke=\"#e5e7eb\"/>\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#6b7280\">{} {name}</text>",
             lower + 20.0,
-            crate::chart::group(value)
+            group(value)
         );
         power += 1.0;
     }
@@ -160,7 +138,7 @@ fn power_label(value: f64) -> String {
     if value < 1.0 {
         format!("{value}")
     } else {
-        crate::chart::group(value)
+        group(value)
     }
 }
 

@@ -195,9 +195,7 @@ impl Series {
             values,
         })
     }
-}
 
-impl Series {
     /// The same, with that many candidates or locks.
     pub(crate) fn with(mut self, at: u32) -> Self {
         self.at = Some(at);
