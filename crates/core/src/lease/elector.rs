@@ -277,14 +277,16 @@ impl LeaseElector {
             self.send_read();
             return;
         }
+        // L26: nobody of ours takes it.
+        if self.paused().is_some() {
+            return;
+        }
         match self.seen.place() {
             Place::Unknown => {}
             Place::Absent if self.seen.evidence() || self.config.wait_when_absent => {
                 self.create_free();
             }
             Place::Absent => self.create_held(),
-            // L26: nobody of ours takes it.
-            Place::Present(observed) if observed.paused.is_some() => {}
             Place::Present(_) => {
                 if now >= self.takeover_at() {
                     self.take_over();

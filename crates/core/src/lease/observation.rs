@@ -15,6 +15,10 @@ use super::record::{Observed, Spec};
 
 /// What is known of the Lease's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it in each elector, which is never moved about"
+)]
 pub(super) enum Place {
     /// Nothing yet.
     Unknown,

@@ -93,12 +93,12 @@ mod tests {
 
     use super::*;
 
-    fn with(name: &str, value: Value) -> Value {
+    fn with(name: &str, value: &Value) -> Value {
         json!({"metadata": {"annotations": {name: value}}})
     }
 
     fn asked(text: &str) -> Option<StepDown> {
-        step_down(&with(STEP_DOWN_ANNOTATION, text.into()))
+        step_down(&with(STEP_DOWN_ANNOTATION, &text.into()))
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(asked(text), None, "{text}");
         }
         for value in [json!(null), json!(7), json!({"holder": "a", "uid": "u"})] {
-            assert_eq!(step_down(&with(STEP_DOWN_ANNOTATION, value)), None);
+            assert_eq!(step_down(&with(STEP_DOWN_ANNOTATION, &value)), None);
         }
         for object in [
             json!({}),
@@ -162,7 +162,7 @@ mod tests {
         let asked = asked(r#"{"holder":"a","uid":"u","by":"  eve\n\u001b[31mERROR "}"#).unwrap();
         assert_eq!(&*asked.by, "eve  [31mERROR");
         let long = json!({"holder": "a", "uid": "u", "by": "ä".repeat(1000)}).to_string();
-        let by = step_down(&with(STEP_DOWN_ANNOTATION, long.into()))
+        let by = step_down(&with(STEP_DOWN_ANNOTATION, &long.into()))
             .unwrap()
             .by;
         assert_eq!(by.chars().count(), LONGEST_WORDS);
@@ -172,7 +172,7 @@ mod tests {
     fn l26_a_pause_is_a_pause_whatever_it_says() {
         let said = paused(&with(
             PAUSED_ANNOTATION,
-            r#"{"since":"2026-03-01T09:30:00Z","by":"eve","reason":"maintenance"}"#.into(),
+            &r#"{"since":"2026-03-01T09:30:00Z","by":"eve","reason":"maintenance"}"#.into(),
         ));
         let expected = Paused {
             by: "eve".into(),
@@ -180,9 +180,9 @@ mod tests {
         };
         assert_eq!(said, Some(expected));
         for text in ["", "true", "{", r#"{"by":7}"#, &"x".repeat(20_000)] {
-            let said = paused(&with(PAUSED_ANNOTATION, text.into()));
+            let said = paused(&with(PAUSED_ANNOTATION, &text.into()));
             assert_eq!(said, Some(Paused::default()), "{text}");
         }
-        assert_eq!(paused(&with(PAUSED_ANNOTATION, Value::Null)), None);
+        assert_eq!(paused(&with(PAUSED_ANNOTATION, &Value::Null)), None);
     }
 }
