@@ -82,7 +82,7 @@ fn l25_a_request_to_the_holder_of_this_term_ends_it_in_the_ordinary_way() {
             }
         }
         let reason = LossReason::Asked("eve".into());
-        assert_eq!(stops(&bench), [reason.clone()], "{how}");
+        assert_eq!(stops(&bench), std::slice::from_ref(&reason), "{how}");
         assert_eq!(asked_by(&bench), [("eve".to_owned(), None)], "{how}");
         bench.calls.clear();
         leaves(&mut bench, None);

@@ -57,7 +57,7 @@ fn f12_a_request_to_this_term_ends_it_in_the_ordinary_way() {
             bench.lock(seen);
         }
         let reason = LossReason::Asked("eve".into());
-        assert_eq!(stops(&bench), [reason.clone()]);
+        assert_eq!(stops(&bench), std::slice::from_ref(&reason));
         let told = Notice::AskedToStepDown {
             by: "eve".into(),
             to: None,
