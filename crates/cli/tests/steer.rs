@@ -79,13 +79,9 @@ async fn l25_a_leader_steps_down_and_hands_over_when_it_is_asked() {
 
     let told = steer(&server, &["hand-over", "nightly", "--to", "two", "--wait"]);
     says(&told, "asked one to hand over to two\ntwo leads now");
-    let released = one.event("released");
-    assert!(
-        released["reason"]
-            .as_str()
-            .is_none_or(|why| why.contains("asked")),
-        "{released}"
-    );
+    let lost = one.event("lost");
+    let why = lost["reason"].as_str().unwrap();
+    assert!(why.starts_with("asked to step down by"), "{lost}");
     two.event("leading");
     assert_eq!(
         lease(&server).await["metadata"]["annotations"].get("tenure.dev/step-down"),
@@ -113,7 +109,7 @@ async fn l26_a_paused_lease_has_no_leader_until_it_is_resumed() {
         &told,
         "paused the Lease default/nightly; one steps down\nnobody leads now",
     );
-    one.event("released");
+    one.event("lost");
     let standby = one.event("standby");
     assert!(
         standby["reason"].as_str().unwrap().contains("moving house"),
@@ -164,11 +160,11 @@ async fn a_holder_that_is_no_tenure_is_not_asked_unless_it_is_said() {
         &steer(&server, &["step-down", "nightly", "--anyway"]),
         "asked stranger",
     );
-    let told = refusal(
-        &with(&server, &["step-down", "nightly", "--anyway", "--wait=1s"]),
-        1,
-    );
-    assert!(told.contains("stranger leads now"), "{told}");
+    let asks = ["step-down", "nightly", "--anyway", "--wait=1s"];
+    let told = steer(&server, &asks);
+    assert_eq!(told.status.code(), Some(1));
+    let why = text(&told.stderr);
+    assert!(why.contains("stranger leads now"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -221,7 +217,7 @@ async fn f12_a_leader_for_life_steps_down_and_a_dead_lock_is_deleted() {
     let lock = ["--lock", "config-map"];
     let told = steer(&server, &[&["step-down", "nightly"][..], &lock].concat());
     says(&told, "asked worker-0 to step down");
-    one.event("released");
+    one.event("lost");
     one.event("leading");
     one.signal(Signal::KILL);
     one.wait();
