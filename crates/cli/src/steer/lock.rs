@@ -221,10 +221,10 @@ fn found(kind: Kind, object: Value) -> Found {
         let transitions = spec["leaseTransitions"].as_i64();
         let asked_as = holder.clone().filter(|_| speaks && transitions.is_some());
         return Found {
+            object,
             holder,
             asked_as,
             transitions,
-            object,
         };
     }
     let record = parsed("tenure.dev/owner");

@@ -52,18 +52,15 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
             console::print(&done)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let changed = match &order.verb {
-            Verb::Release { yes } => {
-                release::confirm(&place, &found, *yes || order.dry_run).await?;
-                release::carry_out(&place, &found, order.dry_run).await?
+        let changed = if let Verb::Release { yes } = &order.verb {
+            release::confirm(&place, &found, *yes || order.dry_run).await?;
+            release::carry_out(&place, &found, order.dry_run).await?
+        } else {
+            let patch = json!({"metadata": {"annotations": annotations(&order, &found)}});
+            if order.dry_run {
+                console::print(&format!("{patch}\n"))?;
             }
-            _ => {
-                let patch = json!({"metadata": {"annotations": annotations(&order, &found)}});
-                if order.dry_run {
-                    console::print(&format!("{patch}\n"))?;
-                }
-                place.patch(&found, patch, order.dry_run).await?
-            }
+            place.patch(&found, patch, order.dry_run).await?
         };
         match changed {
             // The holder that was looked at is gone: what was answered was about another.
@@ -210,22 +207,18 @@ async fn watch(
             }
         }
     };
-    match tokio::time::timeout(wait, happens).await {
-        Ok(told) => {
-            console::print(&told?)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(_) => {
-            let now = place.look().await?.and_then(|now| now.holder);
-            let now = now.map_or("nobody leads".to_owned(), |holder| {
-                format!("{holder} leads")
-            });
-            Err(Failure::failed(format!(
-                "it has not happened within {wait:?}: {now} now; the request stands, look again, or \
-                 at the holder's log"
-            )))
-        }
+    if let Ok(told) = tokio::time::timeout(wait, happens).await {
+        console::print(&told?)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let now = place.look().await?.and_then(|now| now.holder);
+    let now = now.map_or("nobody leads".to_owned(), |holder| {
+        format!("{holder} leads")
+    });
+    Err(Failure::failed(format!(
+        "it has not happened within {wait:?}: {now} now; the request stands, look again, or at the \
+         holder's log"
+    )))
 }
 
 fn now() -> String {
