@@ -89,11 +89,11 @@ async fn l25_a_leader_steps_down_and_hands_over_when_it_is_asked() {
     );
     while one.event("standby")["holder"] != "two" {}
 
-    says(
-        &steer(&server, &["step-down", "nightly", "--wait=20s"]),
-        "one leads now",
-    );
-    one.event("leading");
+    // Both have just left a Lease to others (L23): either may be the next.
+    let told = steer(&server, &["step-down", "nightly", "--wait=20s"]);
+    says(&told, "asked two to step down");
+    says(&told, "leads now");
+    two.event("lost");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
