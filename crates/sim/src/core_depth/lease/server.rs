@@ -93,6 +93,8 @@ impl Server {
                     version: Version::new(uid, self.revision.to_string()),
                     spec,
                     mark,
+                    step_down: None,
+                    paused: None,
                 },
                 since: now,
             },

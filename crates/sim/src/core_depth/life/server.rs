@@ -161,6 +161,7 @@ impl Stored {
             owners: self.content.owners.clone(),
             record: self.content.record.clone(),
             foreign: self.content.no_lock.clone(),
+            step_down: None,
         }
     }
 
