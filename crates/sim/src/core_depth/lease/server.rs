@@ -3,15 +3,22 @@
 use std::sync::Arc;
 
 use tenure_core::{
-    MicroTime, ResourceVersion, Sight, Version,
+    MicroTime, Paused, ResourceVersion, Sight, StepDown, Version,
     lease::{Observed, Spec, WriteMark},
 };
 
 use crate::{
     clock::{Nanos, SECOND},
     plan::LeftBehind,
-    trace::Snapshot,
+    trace::{Asked, Snapshot},
 };
+
+/// What people ask for, by annotations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Requests {
+    pub(super) step_down: Option<Box<StepDown>>,
+    pub(super) paused: Option<Box<Paused>>,
+}
 
 #[derive(Default)]
 pub(super) struct Server {
@@ -52,7 +59,7 @@ impl Server {
                 ..stranger
             },
         };
-        server.put(0, spec, None, true);
+        server.put(0, spec, None, Requests::default(), true);
         server
     }
 
@@ -72,11 +79,13 @@ impl Server {
         now: Nanos,
         spec: Spec,
         mark: Option<WriteMark>,
+        requests: Requests,
         creates: bool,
     ) -> bool {
         if let Some(lease) = &self.lease
             && lease.observed.spec == spec
             && lease.observed.mark == mark
+            && lease.observed.requests() == requests
         {
             return false;
         }
@@ -93,8 +102,8 @@ impl Server {
                     version: Version::new(uid, self.revision.to_string()),
                     spec,
                     mark,
-                    step_down: None,
-                    paused: None,
+                    step_down: requests.step_down,
+                    paused: requests.paused,
                 },
                 since: now,
             },
@@ -126,6 +135,21 @@ impl Server {
         let sight = Sight::Seen(lease.observed.clone());
         self.keep(now, lease);
         Some(sight)
+    }
+
+    /// Somebody asks for something, and leaves all else as it is. None where nothing changes.
+    pub(super) fn annotate(&mut self, now: Nanos, requests: Requests) -> Option<Observed> {
+        let mut lease = self.lease.clone()?;
+        if lease.observed.requests() == requests {
+            return None;
+        }
+        self.revision += 1;
+        lease.observed.version = Version::new(self.uid(), self.revision.to_string());
+        lease.observed.step_down = requests.step_down;
+        lease.observed.paused = requests.paused;
+        let observed = lease.observed.clone();
+        self.keep(now, lease);
+        Some(observed)
     }
 
     pub(super) fn delete(&mut self, now: Nanos) -> Option<(Stored, Sight<Observed>)> {
@@ -193,6 +217,20 @@ impl Server {
     }
 }
 
+/// What a record asks for.
+pub(super) trait Asks {
+    fn requests(&self) -> Requests;
+}
+
+impl Asks for Observed {
+    fn requests(&self) -> Requests {
+        Requests {
+            step_down: self.step_down.clone(),
+            paused: self.paused.clone(),
+        }
+    }
+}
+
 impl Stored {
     pub(super) fn snapshot(&self) -> Snapshot {
         snapshot(&self.observed)
@@ -222,6 +260,15 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),
         renewed: spec.renew_time.map(tenure_core::MicroTime::as_micros),
         foreign: spec.foreign.clone(),
+        asked: observed.step_down.as_deref().map(Asked::from),
+        paused: observed
+            .paused
+            .as_ref()
+            .map(|paused| paused.to_string().into()),
+        successor: observed
+            .mark
+            .as_ref()
+            .and_then(|mark| mark.successor.clone()),
     }
 }
 
