@@ -216,11 +216,15 @@ impl Observer {
     fn watched(&mut self, at: Nanos, state: &Snapshot) {
         let version = state.version;
         let says_the_same = self.record.as_ref().is_some_and(|record| {
-            // What people ask for is no part of what is waited for (L25, L26).
+            // What people ask for is no part of what is waited for (L25, L26), nor are the labels
+            // that came with it, of which nobody tells.
+            let asks = record.asked != state.asked || record.paused != state.paused;
+            let foreign = if asks { state } else { record };
             let record = Snapshot {
                 version,
                 asked: state.asked.clone(),
                 paused: state.paused.clone(),
+                foreign: foreign.foreign.clone(),
                 ..record.clone()
             };
             record == *state
