@@ -233,6 +233,100 @@ async fn f12_a_leader_for_life_steps_down_and_a_dead_lock_is_deleted() {
     );
 }
 
+/// The program with a terminal as its standard input, on which somebody has typed this.
+fn typed(args: &[&str], answer: &str) -> Output {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap();
+    let inside = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path.to_str().unwrap())
+        .unwrap();
+    rustix::io::write(&terminal, answer.as_bytes()).unwrap();
+    tenure(args).stdin(inside).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_terminal_release_asks_and_takes_nothing_but_yes_for_an_answer() {
+    let server = server().await;
+    held_by_a_stranger(&server).await;
+    let args = with(&server, &["release", "--force", "nightly"]);
+    for answer in ["\n", "no\n", "y\n", "\u{4}"] {
+        let told = typed(&args, answer);
+        let shown = text(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{answer:?}: {shown}");
+        assert!(shown.contains("Type yes:"), "{shown}");
+        assert!(shown.contains("nothing was done"), "{shown}");
+        assert_eq!(lease(&server).await["spec"]["holderIdentity"], "stranger");
+    }
+    // What changes nothing is not asked about.
+    let args = with(&server, &["release", "--force", "nightly", "--dry-run"]);
+    let told = typed(&args, "\n");
+    says(&told, "nothing was changed");
+    assert!(!text(&told.stderr).contains("Type yes:"));
+
+    let args = with(&server, &["release", "--force", "nightly"]);
+    let told = typed(&args, "yes\n");
+    says(&told, "released");
+    assert!(text(&told.stderr).contains("held by stranger"));
+    assert_eq!(lease(&server).await["spec"]["holderIdentity"], "");
+}
+
+#[test]
+fn the_help_of_each_verb_shows_how_it_is_used() {
+    for verb in ["step-down", "hand-over", "pause", "resume", "release"] {
+        let help = text(&output(&[verb, "--help"]).stdout);
+        let (_, examples) = help.split_once("Examples:").unwrap();
+        assert!(examples.contains(&format!("tenure {verb} ")), "{help}");
+        for example in examples.lines().filter(|line| !line.is_empty()) {
+            let typed = example.trim().split("  ").next().unwrap();
+            let words: Vec<&str> = typed.split(' ').skip(1).collect();
+            // What clap or tenure does not understand ends with 2; these fail for want of a cluster.
+            let words: Vec<&str> = words.iter().map(|word| word.trim_matches('"')).collect();
+            let words: Vec<&str> = words.into_iter().filter(|word| *word != "house").collect();
+            let none = ["--kubeconfig", "/no/such/file"];
+            let told = output(&[&words[..], &none].concat());
+            assert_eq!(
+                told.status.code(),
+                Some(1),
+                "{typed}: {}",
+                text(&told.stderr)
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dry_run_of_a_delete_says_what_would_be_deleted_and_in_which_state() {
+    const LOCKS: &str = "/api/v1/namespaces/default/configmaps";
+    let server = server().await;
+    let owner = json!({"podName": "gone-0", "podUid": "u-1", "term": "n-1"}).to_string();
+    let lock = json!({"metadata": {
+        "name": "nightly",
+        "annotations": {"tenure.dev/owner": owner},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "gone-0", "uid": "u-1"}],
+    }});
+    let made = server.call(Method::POST, LOCKS, &lock).await.unwrap();
+    assert_eq!(made.code, 201, "{}", made.body);
+    let mut args = vec!["release", "--force", "nightly", "--dry-run"];
+    args.extend(["--lock", "config-map"]);
+    let told = steer(&server, &args);
+    says(&told, "nothing was changed");
+    let shown = text(&told.stdout);
+    let (what, options) = shown.lines().next().unwrap().split_once(": ").unwrap();
+    assert_eq!(what, "delete the ConfigMap default/nightly");
+    let options: Value = serde_json::from_str(options).unwrap();
+    for name in ["uid", "resourceVersion"] {
+        assert_eq!(options["preconditions"][name], made.body["metadata"][name]);
+    }
+    let path = format!("{LOCKS}/nightly");
+    let after = server.call(Method::GET, &path, &Value::Null).await.unwrap();
+    assert_eq!(after.body["metadata"], made.body["metadata"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_done_is_refused_in_one_line() {
     let server = server().await;

@@ -46,6 +46,7 @@ pub(crate) struct WaitArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = STEP_DOWN_EXAMPLES)]
 pub(crate) struct StepDownArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -54,6 +55,7 @@ pub(crate) struct StepDownArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = HAND_OVER_EXAMPLES)]
 pub(crate) struct HandOverArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -67,6 +69,7 @@ pub(crate) struct HandOverArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PAUSE_EXAMPLES)]
 pub(crate) struct PauseArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -85,12 +88,14 @@ pub(crate) struct PauseArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = RESUME_EXAMPLES)]
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
     place: PlaceArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = RELEASE_EXAMPLES)]
 pub(crate) struct ReleaseArgs {
     #[command(flatten)]
     place: PlaceArgs,
@@ -195,6 +200,34 @@ fn lease_only(verb: &str, place: &PlaceArgs) -> Result<(), Failure> {
          written on it"
     )))
 }
+
+const STEP_DOWN_EXAMPLES: &str = "\
+Examples:
+  tenure step-down nightly --wait                 and say who leads then
+  tenure step-down nightly -n shop --dry-run      what would be asked
+  tenure step-down --lock config-map nightly --wait=2m";
+
+const HAND_OVER_EXAMPLES: &str = "\
+Examples:
+  tenure hand-over nightly --to worker-x2x9 --wait
+  tenure hand-over nightly -n shop --to worker-x2x9 --dry-run";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  tenure pause nightly --reason \"moving house\" --wait
+  tenure pause nightly --dry-run                  what would be written
+  tenure resume nightly                           the way back";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  tenure resume nightly
+  tenure resume nightly -n shop --dry-run";
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  tenure release --force nightly                  say what is known, and ask
+  tenure release --force nightly --dry-run        what would be written or deleted
+  tenure release --force --lock config-map nightly --yes";
 
 fn plain(what: &str, text: &str) -> Result<(), Failure> {
     if text.len() <= LONGEST && !text.chars().any(char::is_control) {

@@ -58,15 +58,7 @@ impl Place {
 
     /// Delete exactly what was found (F5).
     pub(super) async fn delete(&self, base: &Found, dry_run: bool) -> Result<Changed, Failure> {
-        let metadata = &base.object["metadata"];
-        let options = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {
-                "uid": metadata["uid"],
-                "resourceVersion": metadata["resourceVersion"],
-            },
-        });
+        let options = base.delete_options();
         self.change(Method::DELETE, &options, dry_run).await
     }
 
@@ -182,6 +174,19 @@ impl Place {
 }
 
 impl Found {
+    /// What a delete of exactly this state says (F5).
+    pub(super) fn delete_options(&self) -> Value {
+        let metadata = &self.object["metadata"];
+        json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {
+                "uid": metadata["uid"],
+                "resourceVersion": metadata["resourceVersion"],
+            },
+        })
+    }
+
     pub(super) fn uid(&self) -> &Value {
         &self.object["metadata"]["uid"]
     }

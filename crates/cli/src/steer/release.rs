@@ -43,6 +43,10 @@ pub(super) async fn carry_out(
     dry_run: bool,
 ) -> Result<Changed, Failure> {
     if place.kind != Kind::Lease {
+        if dry_run {
+            let options = found.delete_options();
+            console::print(&format!("delete the {}: {options}\n", place.shown()))?;
+        }
         return place.delete(found, dry_run).await;
     }
     let patch = json!({"spec": {"holderIdentity": ""}});
