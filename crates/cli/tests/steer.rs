@@ -12,7 +12,7 @@ use common::{Running, output, refusal, tenure, text};
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tenure_harness::TestServer;
+use tenure_harness::{PodOptions, TestServer};
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
@@ -197,7 +197,6 @@ async fn a_dead_lease_is_released_only_when_it_is_certain() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f12_a_leader_for_life_steps_down_and_a_dead_lock_is_deleted() {
-    use tenure_harness::PodOptions;
     const LOCK: &str = "/api/v1/namespaces/default/configmaps/nightly";
     let server = server().await;
     server
@@ -303,11 +302,14 @@ fn the_help_of_each_verb_shows_how_it_is_used() {
 async fn the_dry_run_of_a_delete_says_what_would_be_deleted_and_in_which_state() {
     const LOCKS: &str = "/api/v1/namespaces/default/configmaps";
     let server = server().await;
-    let owner = json!({"podName": "gone-0", "podUid": "u-1", "term": "n-1"}).to_string();
+    let options = PodOptions::default();
+    let pod = server.create_pod("default", "worker-0", &options).await;
+    let uid = &pod.unwrap()["metadata"]["uid"];
+    let owner = json!({"podName": "worker-0", "podUid": uid, "term": "n-1"}).to_string();
     let lock = json!({"metadata": {
         "name": "nightly",
         "annotations": {"tenure.dev/owner": owner},
-        "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "gone-0", "uid": "u-1"}],
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "worker-0", "uid": uid}],
     }});
     let made = server.call(Method::POST, LOCKS, &lock).await.unwrap();
     assert_eq!(made.code, 201, "{}", made.body);
