@@ -266,7 +266,7 @@ pub struct Snapshot {
     /// What others have put there, in one text.
     pub foreign: Option<Arc<str>>,
     /// The request to step down that stands there and can be understood (L25, F12).
-    pub asked: Option<Asked>,
+    pub asked: Option<Box<Asked>>,
     /// What is said of the pause, where it is paused (L26).
     pub paused: Option<Arc<str>>,
     /// Whom a release names (L22).

@@ -32,6 +32,7 @@ pub(super) struct Steered {
 }
 
 /// The newest write of a process by which it acquired, and what came of the term.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Term {
     process: ProcessId,
     began: Nanos,
@@ -110,7 +111,10 @@ impl Steered {
                 .map_err(|wrong| format!("{} {wrong}", named(ledger, id)))?;
             self.acquired(at, id, write);
         }
-        if let Some(asked) = write.after.as_ref().and_then(|after| after.asked.as_ref())
+        if let Some(asked) = write
+            .after
+            .as_ref()
+            .and_then(|after| after.asked.as_deref())
             && !self.requests.contains(asked)
         {
             self.requests.push(asked.clone());
@@ -216,7 +220,7 @@ impl Steered {
         let (Some(term), Some(now)) = (self.term(id), &self.newest) else {
             return self.settled(id);
         };
-        let has_to = now.paused.is_some() || now.asked.as_ref().is_some_and(|a| term.is_meant(a));
+        let has_to = now.paused.is_some() || now.asked.as_deref().is_some_and(|a| term.is_meant(a));
         let holds = now.nonce == term.nonce && now.uid == term.uid && now.holder.is_some();
         let leads = process.ours && process.believes(at) && !process.bad_clock;
         let within = if term.for_life { FOR_LIFE } else { LEASE };

@@ -165,10 +165,8 @@ impl World<'_> {
         match fault.kind {
             FaultKind::GcLate => self.cluster.late = 0,
             FaultKind::GcOff => self.at(self.now, Due::Collect),
-            FaultKind::PauseLease => {
-                if self.resume() {
-                    self.struck(fault.id, fault.kind, None);
-                }
+            FaultKind::PauseLease if self.resume() => {
+                self.struck(fault.id, fault.kind, None);
             }
             _ => {}
         }

@@ -127,7 +127,7 @@ fn lease(object: &Value) -> Snapshot {
         acquired: spec["acquireTime"].as_str().and_then(micros),
         renewed: spec["renewTime"].as_str().and_then(micros),
         foreign: foreign(object, true),
-        asked: asked(object),
+        asked: asked(object).map(Box::new),
         paused: paused(object),
         successor: written
             .as_ref()
@@ -153,7 +153,7 @@ fn life(object: &Value) -> Snapshot {
         acquired: None,
         renewed: None,
         foreign: foreign(object, false),
-        asked: asked(object),
+        asked: asked(object).map(Box::new),
         paused: None,
         successor: None,
     }

@@ -260,7 +260,10 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),
         renewed: spec.renew_time.map(tenure_core::MicroTime::as_micros),
         foreign: spec.foreign.clone(),
-        asked: observed.step_down.as_deref().map(Asked::from),
+        asked: observed
+            .step_down
+            .as_deref()
+            .map(|asked| Asked::from(asked).into()),
         paused: observed
             .paused
             .as_ref()

@@ -88,7 +88,7 @@ impl LifeModel {
             }
         }
         self.edit(desk, fault.kind, |content| {
-            content.asked = Some(asked.into())
+            content.asked = Some(asked.into());
         })
     }
 

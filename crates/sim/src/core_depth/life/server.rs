@@ -190,7 +190,10 @@ impl Stored {
             acquired: None,
             renewed: None,
             foreign: (!others.is_empty()).then(|| others.join("; ").into()),
-            asked: content.asked.as_deref().map(Asked::from),
+            asked: content
+                .asked
+                .as_deref()
+                .map(|asked| Asked::from(asked).into()),
             paused: None,
             successor: None,
         }
