@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Kubert,
     KubeLeaseManager,
     KubeLeaderElection,
+    /// The least program on the library, which renews every five seconds.
+    OwnPace,
 }
 
 /// One line of a candidate.
@@ -68,6 +70,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Library => "tenure, library",
+            Self::OwnPace => "tenure, every 5 s",
             other => other.slug(),
         }
     }
@@ -81,6 +84,7 @@ impl Kind {
             Self::Kubert => "kubert",
             Self::KubeLeaseManager => "kube-lease-manager",
             Self::KubeLeaderElection => "kube-leader-election",
+            Self::OwnPace => "own-pace",
         }
     }
 
@@ -101,8 +105,10 @@ impl Candidate {
                 .args(["--candidates", &who.candidates.to_string()])
                 .args(["--locks", &who.locks.to_string()]),
         };
-        if kind != Kind::Library {
-            command.args(["--identity", who.identity]);
+        match kind {
+            Kind::Library => {}
+            Kind::OwnPace => drop(command.args(["--retry-period", "5"])),
+            _ => drop(command.args(["--identity", who.identity])),
         }
         command.arg("--kubeconfig").arg(bench.server.kubeconfig());
         Self::spawn(command, who.identity)

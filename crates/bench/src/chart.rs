@@ -5,7 +5,10 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::results::{Results, Series};
+use crate::{
+    growth_chart,
+    results::{Results, Series},
+};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 170.0;
@@ -13,7 +16,7 @@ const RIGHT: f64 = 50.0;
 const ROW: f64 = 54.0;
 const TOP: f64 = 54.0;
 const BOTTOM: f64 = 46.0;
-const COLOURS: [&str; 6] = [
+pub(crate) const COLOURS: [&str; 6] = [
     "#2563eb", "#d97706", "#059669", "#7c3aed", "#dc2626", "#0891b2",
 ];
 
@@ -21,7 +24,7 @@ const COLOURS: [&str; 6] = [
 pub(crate) struct Chart {
     pub(crate) file: String,
     pub(crate) what: String,
-    svg: String,
+    pub(crate) svg: String,
 }
 
 /// All pictures that there are values for.
@@ -41,6 +44,9 @@ pub(crate) fn charts(results: &Results, name: &str) -> Vec<Chart> {
     let Some(measured) = results.measurements.get(name) else {
         return Vec::new();
     };
+    if measured.series.iter().any(|one| one.at.is_some()) {
+        return growth_chart::charts(name, &measured.series);
+    }
     let mut kinds: Vec<&str> = Vec::new();
     for one in &measured.series {
         let is_floor = name != "floor" && ["floor", "replace"].contains(&&*one.contestant);
@@ -164,7 +170,8 @@ pub(crate) fn format_value(value: f64) -> String {
     }
 }
 
-fn group(value: f64) -> String {
+/// With a comma between thousands.
+pub(crate) fn group(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -96,8 +96,8 @@ impl<'a> Fleet<'a> {
 
 /// What the rounds of one contestant came to.
 #[derive(Default)]
-struct Times {
-    from_release: Vec<f64>,
+pub(crate) struct Times {
+    pub(crate) from_release: Vec<f64>,
     from_signal: Vec<f64>,
     conflicts: Vec<f64>,
 }
@@ -156,7 +156,8 @@ pub(crate) async fn measure(
     Ok(measured)
 }
 
-async fn round(fleet: &mut Fleet<'_>, times: &mut Times) -> Result<()> {
+/// The leader ends, another leads, and a new one stands by.
+pub(crate) async fn round(fleet: &mut Fleet<'_>, times: &mut Times) -> Result<()> {
     let mut leader = fleet.leader.take().context("nobody leads")?;
     let told = leader.signal(Signal::TERM)?;
     let leads = fleet.successor().await?;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 use crate::{
     candidate::{Kind, millis},
@@ -13,6 +14,8 @@ use crate::{
 };
 
 const CANDIDATES: u32 = 300;
+/// The longest until all of them stand by.
+const LIMIT: Duration = Duration::from_secs(300);
 /// Until all have settled.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -20,19 +23,31 @@ pub(crate) async fn measure(bench: &Bench, seconds: u32) -> Result<Vec<Series>> 
     let mut measured = Vec::new();
     measured.extend(window("nobody", bench, seconds, &[]).await?);
     for kind in bench.crowds() {
-        measured.extend(crowd(bench, kind, seconds).await?);
+        measured.extend(crowd(bench, kind, CANDIDATES, seconds).await?);
     }
     Ok(measured)
 }
 
-async fn crowd(bench: &Bench, kind: Kind, seconds: u32) -> Result<Vec<Series>> {
-    let lock = format!("idle-{}", kind.slug());
+/// So many stand by for `seconds`; then the leader goes.
+pub(crate) async fn crowd(
+    bench: &Bench,
+    kind: Kind,
+    candidates: u32,
+    seconds: u32,
+) -> Result<Vec<Series>> {
+    let lock = format!("idle-{candidates}-{}", kind.slug());
     let mut leader = bench.candidate(kind, &lock, "leader")?;
     leader.leads().await?;
-    let mut crowd = bench.crowd(kind, &lock, "standby", CANDIDATES as usize, 1)?;
-    for _ in 0..CANDIDATES {
-        crowd.stands_by().await?;
-    }
+    let mut crowd = bench.crowd(kind, &lock, "standby", candidates as usize, 1)?;
+    let all = async {
+        for _ in 0..candidates {
+            crowd.stands_by().await?;
+        }
+        anyhow::Ok(())
+    };
+    timeout(LIMIT, all)
+        .await
+        .with_context(|| format!("{candidates} standbys do not stand by within {LIMIT:?}"))??;
     tokio::time::sleep(SETTLE).await;
     let name = kind.name();
     let mut measured = window(name, bench, seconds, &[crowd.pid]).await?;

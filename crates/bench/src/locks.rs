@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rand::RngExt as _;
 use rustix::process::Signal;
 use tokio::time::timeout;
 
 use crate::{
     candidate::{Kind, millis, unix_ns},
+    handover::{self, Fleet, Times},
     idle::window,
     plane::Bench,
     results::Series,
 };
 
 const LOCKS: u32 = 1000;
+/// What a lone lock's hand-over under this load is called.
+pub(crate) const MEANWHILE: &str = "a lone lock's hand-over meanwhile";
 /// The longest until it leads all of them.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Until the renewals have found their rhythm.
@@ -21,28 +25,40 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn measure(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
     let mut measured = window("nobody", bench, seconds, &[]).await?;
-    for kind in bench.crowds() {
-        measured.extend(many(bench, kind, seconds).await?);
+    for kind in bench.crowds().into_iter().chain([Kind::OwnPace]) {
+        measured.extend(many(bench, kind, LOCKS, seconds, seconds / 2).await?);
     }
     Ok(measured)
 }
 
-async fn many(bench: &Bench, kind: Kind, seconds: u32) -> Result<Vec<Series>> {
+/// One process leads so many for `seconds`, and while others hand one over `rounds` times; then it
+/// ends.
+pub(crate) async fn many(
+    bench: &Bench,
+    kind: Kind,
+    locks: u32,
+    seconds: u32,
+    rounds: u32,
+) -> Result<Vec<Series>> {
     let name = kind.name();
-    let lock = format!("locks-{}", kind.slug());
+    let lock = format!("locks-{locks}-{}", kind.slug());
     let began = unix_ns();
-    let mut process = bench.crowd(kind, &lock, "leader", 1, LOCKS as usize)?;
+    let mut process = bench.crowd(kind, &lock, "leader", 1, locks as usize)?;
     let all = async {
-        for _ in 0..LOCKS {
+        for _ in 0..locks {
             process.leads().await?;
         }
         anyhow::Ok(unix_ns())
     };
     let led = timeout(LIMIT, all)
         .await
-        .with_context(|| format!("{name} does not lead {LOCKS} locks within {LIMIT:?}"))??;
+        .with_context(|| format!("{name} does not lead {locks} locks within {LIMIT:?}"))??;
     tokio::time::sleep(SETTLE).await;
     let mut measured = window(name, bench, seconds, &[process.pid]).await?;
+    if rounds > 0 {
+        let times = meanwhile(bench, kind, rounds).await?;
+        measured.extend(Series::of(name, "ms", MEANWHILE, times));
+    }
     #[allow(clippy::cast_precision_loss, reason = "a thousand at most")]
     let lost = process.count("lost") as f64;
     let ending = process.signal(Signal::TERM)?;
@@ -60,4 +76,18 @@ async fn many(bench: &Bench, kind: Kind, seconds: u32) -> Result<Vec<Series>> {
     ));
     measured.extend(of("locks", "locks lost", lost));
     Ok(measured)
+}
+
+/// Hand-overs of a lock that two processes of the same kind stand for.
+async fn meanwhile(bench: &Bench, kind: Kind, rounds: u32) -> Result<Vec<f64>> {
+    let mut fleet = Fleet::start(bench, kind, "meanwhile", 1).await?;
+    let mut times = Times::default();
+    for _ in 0..rounds {
+        // Anywhere between two tries of those who try every two seconds.
+        let pause = Duration::from_millis(rand::rng().random_range(500..2500));
+        tokio::time::sleep(pause).await;
+        handover::round(&mut fleet, &mut times).await?;
+    }
+    fleet.end().await?;
+    Ok(times.from_release)
 }

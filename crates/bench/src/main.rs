@@ -9,6 +9,8 @@ mod died;
 mod floor;
 mod goals;
 mod gone;
+mod growth;
+mod growth_chart;
 mod handover;
 mod idle;
 mod life;
@@ -94,10 +96,12 @@ enum How {
     Asking { rounds: u32 },
     Idle { seconds: u32 },
     Locks { seconds: u32 },
+    MoreCandidates { seconds: u32 },
+    MoreLocks { seconds: u32 },
 }
 
 #[rustfmt::skip]
-pub(crate) const MEASUREMENTS: [Measurement; 13] = [
+pub(crate) const MEASUREMENTS: [Measurement; 15] = [
     Measurement { name: "floor", title: "The floor by itself", how: How::Floor { rounds: 300 } },
     Measurement { name: "handover-1", title: "A leader ends in order, 1 standby", how: How::HandOver { standbys: 1, rounds: 300 } },
     Measurement { name: "handover-9", title: "A leader ends in order, 9 standbys", how: How::HandOver { standbys: 9, rounds: 300 } },
@@ -111,6 +115,8 @@ pub(crate) const MEASUREMENTS: [Measurement; 13] = [
     Measurement { name: "is-leading", title: "`is_leading()`", how: How::Asking { rounds: 1000 } },
     Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 60 } },
     Measurement { name: "locks-1000", title: "1,000 locks led by one process", how: How::Locks { seconds: 40 } },
+    Measurement { name: "candidates", title: "Growth: 1 to 1,000 standbys in one process", how: How::MoreCandidates { seconds: 20 } },
+    Measurement { name: "locks", title: "Growth: 1 to 1,000 locks led by one process", how: How::MoreLocks { seconds: 20 } },
 ];
 
 impl Measurement {
@@ -125,7 +131,10 @@ impl Measurement {
             | How::Life { rounds }
             | How::Weight { rounds }
             | How::Asking { rounds } => (rounds, 10),
-            How::Idle { seconds } | How::Locks { seconds } => (seconds, 2),
+            How::Idle { seconds }
+            | How::Locks { seconds }
+            | How::MoreCandidates { seconds }
+            | How::MoreLocks { seconds } => (seconds, 2),
         };
         if quick { whole.div_ceil(part) } else { whole }
     }
@@ -142,7 +151,8 @@ impl Measurement {
             How::Weight { .. } => amount * 22.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
             How::Idle { .. } => amount * 3.0 + 50.0,
-            How::Locks { .. } => amount * 3.0 + 60.0,
+            How::Locks { .. } => amount * 10.0 + 90.0,
+            How::MoreCandidates { .. } | How::MoreLocks { .. } => amount * 9.0 + 240.0,
         }
     }
 
@@ -161,6 +171,8 @@ impl Measurement {
             How::Asking { .. } => asking::measure(bench, amount).await,
             How::Idle { .. } => idle::measure(bench, amount).await,
             How::Locks { .. } => locks::measure(bench, amount).await,
+            How::MoreCandidates { .. } => growth::candidates(bench, amount).await,
+            How::MoreLocks { .. } => growth::locks(bench, amount).await,
         }
     }
 }

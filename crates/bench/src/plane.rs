@@ -69,7 +69,7 @@ impl Bench {
         let other = programs.others.iter().find(|(other, _)| *other == kind);
         match (kind, &programs.client_go, other) {
             (_, _, Some((_, program))) | (Kind::ClientGo, Some(program), _) => program,
-            (Kind::Library, ..) => &programs.library,
+            (Kind::Library | Kind::OwnPace, ..) => &programs.library,
             _ => &programs.tenure,
         }
     }

@@ -12,7 +12,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{candidate::unix_ns, plane::Bench};
+use crate::{candidate::unix_ns, chart::group, plane::Bench};
 
 const FILE: &str = "results.json";
 /// What the floor's series is called.
@@ -59,6 +59,9 @@ pub(crate) struct Series {
     /// What is counted: `ms`, `MiB`.
     pub(crate) unit: String,
     pub(crate) what: String,
+    /// With how many candidates, or locks, where that grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<u32>,
     pub(crate) n: usize,
     pub(crate) p50: f64,
     pub(crate) p90: f64,
@@ -182,6 +185,7 @@ impl Series {
             contestant: contestant.to_owned(),
             unit: unit.to_owned(),
             what: what.to_owned(),
+            at: None,
             n: values.len(),
             p50: at(500),
             p90: at(900),
@@ -193,12 +197,35 @@ impl Series {
     }
 }
 
+impl Series {
+    /// The same, with that many candidates or locks.
+    pub(crate) fn with(mut self, at: u32) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    /// What was measured, and with how many.
+    pub(crate) fn title(&self) -> String {
+        match self.at {
+            Some(at) => format!("{}: {}", group(f64::from(at)), self.what),
+            None => self.what.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:22} {:34} n {:4}  p50 {:9.2}  p90 {:9.2}  p99 {:9.2}  max {:9.2} {}",
-            self.contestant, self.what, self.n, self.p50, self.p90, self.p99, self.max, self.unit
+            "{:22} {:40} n {:4}  p50 {:9.2}  p90 {:9.2}  p99 {:9.2}  max {:9.2} {}",
+            self.contestant,
+            self.title(),
+            self.n,
+            self.p50,
+            self.p90,
+            self.p99,
+            self.max,
+            self.unit
         )
     }
 }

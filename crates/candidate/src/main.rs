@@ -32,6 +32,9 @@ struct Options {
     /// Seconds
     #[arg(long, default_value_t = 15)]
     lease_duration: u64,
+    /// Seconds from one renewal to the next
+    #[arg(long)]
+    retry_period: Option<u64>,
     /// Candidates for each lock, each with connections of its own
     #[arg(long, default_value_t = 1)]
     candidates: usize,
@@ -56,7 +59,11 @@ async fn main() -> Result<()> {
     for _ in 0..options.candidates {
         let lease = |name: String| {
             let duration = Duration::from_secs(options.lease_duration);
-            LeaderElection::lease_lock(name).lease_duration(duration)
+            let lock = LeaderElection::lease_lock(name).lease_duration(duration);
+            match options.retry_period {
+                Some(seconds) => lock.retry_period(Duration::from_secs(seconds)),
+                None => lock,
+            }
         };
         let elections = if options.locks == 1 {
             let alone = lease(options.name.clone());

@@ -89,6 +89,16 @@ fn what_must_hold_holds_in_whole_bad_days() {
     }
 }
 
+/// What was wrong there was the simulator's own: 501418 took a clock that ran at another rate for a
+/// renewal.
+#[test]
+fn seeds_that_found_something_hold() {
+    for seed in [501_418] {
+        let played = play(&plan(seed, None, &[], FAULTS_END));
+        assert_eq!(played.violation, None, "seed {seed}");
+    }
+}
+
 /// Each kind of fault strikes where it is drawn, for each kind of lock that it concerns.
 #[test]
 fn every_kind_of_fault_strikes() {

@@ -353,6 +353,9 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
     let id = inside.id;
     let clock = &inside.clock;
     let mut believed = None;
+    // By the process's own clock: when that runs at another rate, the end moves in true time, and
+    // nothing was renewed (seed 501418).
+    let mut later = false;
     let last = state.terms.len().checked_sub(1);
     for (index, term) in state.terms.iter_mut().enumerate().rev().take(4) {
         if !clock.pretending(reading, || term.handle.is_leading()) {
@@ -369,6 +372,7 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         } else {
             end_of(clock, term, reading)
         };
+        later = term.known && until > term.until;
         term.until = until;
         term.known = true;
         believed = Some(Believed {
@@ -381,10 +385,6 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
     if believed == state.shown {
         return;
     }
-    let later = match (believed, state.shown) {
-        (Some(new), Some(old)) if new.token == old.token => new.until > old.until,
-        _ => false,
-    };
     state.shown = believed;
     told.push(Happening::Belief {
         process: id,

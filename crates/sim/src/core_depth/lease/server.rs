@@ -1,9 +1,7 @@
 //! One Lease as a server keeps it: compare-and-swap, resourceVersions, and a history.
 
-use std::sync::Arc;
-
 use tenure_core::{
-    MicroTime, Paused, ResourceVersion, Sight, StepDown, Version,
+    MicroTime, Paused, ResourceVersion, Sight, StepDown, Uid, Version,
     lease::{Observed, Spec, WriteMark},
 };
 
@@ -90,16 +88,16 @@ impl Server {
             return false;
         }
         self.revision += 1;
-        if creates || self.lease.is_none() {
-            self.uids += 1;
-        }
-        let uid = self.uid();
+        let uid = match &self.lease {
+            Some(lease) if !creates => lease.observed.version.uid.clone(),
+            _ => self.new_uid(),
+        };
         self.longest = self.longest.max(protection(&spec, mark.as_ref()));
         self.keep(
             now,
             Stored {
                 observed: Observed {
-                    version: Version::new(uid, self.revision.to_string()),
+                    version: self.version(uid),
                     spec,
                     mark,
                     step_down: requests.step_down,
@@ -131,7 +129,8 @@ impl Server {
     pub(super) fn touch(&mut self, now: Nanos) -> Option<Sight<Observed>> {
         let mut lease = self.lease.clone()?;
         self.revision += 1;
-        lease.observed.version = Version::new(self.uid(), self.revision.to_string());
+        let uid = lease.observed.version.uid.clone();
+        lease.observed.version = self.version(uid);
         let sight = Sight::Seen(lease.observed.clone());
         self.keep(now, lease);
         Some(sight)
@@ -144,7 +143,8 @@ impl Server {
             return None;
         }
         self.revision += 1;
-        lease.observed.version = Version::new(self.uid(), self.revision.to_string());
+        let uid = lease.observed.version.uid.clone();
+        lease.observed.version = self.version(uid);
         lease.observed.step_down = requests.step_down;
         lease.observed.paused = requests.paused;
         let observed = lease.observed.clone();
@@ -155,7 +155,8 @@ impl Server {
     pub(super) fn delete(&mut self, now: Nanos) -> Option<(Stored, Sight<Observed>)> {
         let lease = self.lease.take()?;
         self.revision += 1;
-        let sight = Sight::Gone(Version::new(self.uid(), self.revision.to_string()));
+        let uid = lease.observed.version.uid.clone();
+        let sight = Sight::Gone(self.version(uid));
         self.history.push((now, self.revision, sight.clone()));
         Some((lease, sight))
     }
@@ -206,8 +207,16 @@ impl Server {
         true
     }
 
-    fn uid(&self) -> Arc<str> {
-        format!("lease-{}", self.uids).into()
+    fn version(&self, uid: Uid) -> Version {
+        Version {
+            uid,
+            resource_version: ResourceVersion::new(self.revision.to_string()),
+        }
+    }
+
+    fn new_uid(&mut self) -> Uid {
+        self.uids += 1;
+        Uid::new(format!("lease-{}", self.uids))
     }
 
     fn keep(&mut self, now: Nanos, lease: Stored) {
@@ -311,4 +320,47 @@ fn protection(spec: &Spec, mark: Option<&WriteMark>) -> Nanos {
         .or(written)
         .unwrap_or(0);
     seconds.saturating_mul(SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_by(name: &str) -> Spec {
+        Spec {
+            holder: Some(name.into()),
+            ..Spec::default()
+        }
+    }
+
+    fn put(server: &mut Server, now: Nanos, holder: &str, creates: bool) {
+        server.put(now, held_by(holder), None, Requests::default(), creates);
+    }
+
+    fn uid_of(server: &Server) -> Option<Uid> {
+        let lease = server.lease.as_ref()?;
+        Some(lease.observed.version.uid.clone())
+    }
+
+    /// Seed 5106064: the one who wrote first after a restore was told of another object, and rightly
+    /// did not lead (L9).
+    #[test]
+    fn an_object_that_a_restore_brought_back_keeps_its_uid_when_it_is_replaced() {
+        let mut server = Server::default();
+        put(&mut server, 1, "a", true);
+        let first = uid_of(&server);
+        put(&mut server, 2, "b", false);
+        server.delete(3);
+        put(&mut server, 4, "c", true);
+        assert_ne!(uid_of(&server), first);
+        assert!(server.restore(2));
+        assert_eq!(uid_of(&server), first);
+        put(&mut server, 5, "d", false);
+        assert_eq!(uid_of(&server), first);
+        server.touch(6);
+        assert_eq!(uid_of(&server), first);
+        server.delete(7);
+        put(&mut server, 8, "e", true);
+        assert!(uid_of(&server).is_some_and(|uid| uid.as_str() == "lease-3"));
+    }
 }
