@@ -25,6 +25,16 @@ pub(crate) enum Command {
     /// Run a command while leading; nothing of it is left before another leads
     #[cfg(unix)]
     Run(Box<crate::run::RunArgs>),
+    /// Ask the leader to step down
+    StepDown(crate::steer::args::StepDownArgs),
+    /// Ask the leader to hand over to another candidate
+    HandOver(crate::steer::args::HandOverArgs),
+    /// Have nobody lead by a Lease until it is resumed
+    Pause(crate::steer::args::PauseArgs),
+    /// End a pause
+    Resume(crate::steer::args::ResumeArgs),
+    /// Break the lock of a holder that is dead
+    Release(crate::steer::args::ReleaseArgs),
     /// Print the rights that a candidate needs, as YAML
     Rbac(RbacArgs),
     /// Print the definition of the custom resource LeaderLock, as YAML, or install it
@@ -202,6 +212,10 @@ pub(crate) struct RbacArgs {
     /// namespace at once
     #[arg(long)]
     pub(crate) set: bool,
+
+    /// Instead: the rights to steer, for step-down, hand-over, pause, resume and release
+    #[arg(long, conflicts_with = "set")]
+    pub(crate) steer: bool,
 
     /// Namespace of the lock
     #[arg(long, short)]

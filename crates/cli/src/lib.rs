@@ -13,6 +13,7 @@ mod names;
 #[cfg(unix)]
 mod run;
 mod signals;
+mod steer;
 mod tasks;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -82,6 +83,8 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
             Task::Run(options) => run::run(*options)
                 .await
                 .map_err(|failure| failure.with_code(run::FAILED)),
+            Task::SteerRights(yaml) => console::print(&yaml).map(|()| ExitCode::SUCCESS),
+            Task::Steer(order) => steer::run(*order).await,
             Task::Rbac(rights) => manifests::rbac(&rights),
             Task::Crd(install) => manifests::crd(install).await,
             Task::DevServer(options) => dev_server::run(options).await,

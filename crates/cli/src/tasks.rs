@@ -19,6 +19,7 @@ use crate::{
     console,
     failure::Failure,
     names,
+    steer::args as steer,
 };
 
 /// What is to be done.
@@ -29,6 +30,9 @@ pub(crate) enum Task {
     Campaign(CampaignOptions),
     #[cfg(unix)]
     Run(Box<crate::run::RunOptions>),
+    Steer(Box<crate::steer::Order>),
+    /// The YAML.
+    SteerRights(String),
     Rbac(Rights),
     /// Install it there, or print it.
     Crd(Option<ClusterChoice>),
@@ -127,6 +131,22 @@ pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
             let options = crate::run::check(*args)
                 .map_err(|failure| failure.with_code(crate::run::FAILED))?;
             Task::Run(Box::new(options))
+        }
+        Command::StepDown(args) => Task::Steer(Box::new(steer::step_down(args)?)),
+        Command::HandOver(args) => Task::Steer(Box::new(steer::hand_over(args)?)),
+        Command::Pause(args) => Task::Steer(Box::new(steer::pause(args)?)),
+        Command::Resume(args) => Task::Steer(Box::new(steer::resume(args)?)),
+        Command::Release(args) => Task::Steer(Box::new(steer::release(args)?)),
+        Command::Rbac(args) if args.steer => {
+            rights(&args)?;
+            let (names, namespace) = (&args.names, &args.namespace);
+            let account = &args.service_account;
+            Task::SteerRights(crate::steer::rights(
+                args.lock.into(),
+                names,
+                namespace,
+                account,
+            ))
         }
         Command::Rbac(args) => Task::Rbac(rights(&args)?),
         Command::Crd(args) => Task::Crd(args.install.then_some(ClusterChoice {

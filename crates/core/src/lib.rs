@@ -32,6 +32,7 @@
 //! A reading of the clock that is older than an earlier one is taken as that earlier one.
 
 pub mod always;
+pub mod asked;
 pub mod elector;
 pub mod identity;
 pub mod lease;
@@ -43,6 +44,7 @@ pub mod time;
 pub mod timing;
 pub mod version;
 
+pub use asked::{Paused, StepDown};
 pub use elector::{Action, Belief, CallId, Command, Elector, Event, Sight};
 pub use identity::{Identity, InvalidIdentity, Nonce};
 pub use outcome::Outcome;

@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{ResourceVersion, time::Instant};
+use crate::{
+    ResourceVersion,
+    asked::{Paused, somebody},
+    time::Instant,
+};
 
 /// Where an election stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,13 @@ pub enum Status {
         /// What failed last, for people; none once something has succeeded after it. It is tried
         /// again for as long as somebody stands.
         error: Option<Arc<str>>,
+    },
+    /// Nobody here leads, and nobody here takes the lock as long as it is paused (rule L26).
+    Paused {
+        /// What is said of it.
+        paused: Paused,
+        /// Who holds it all the same, as last seen.
+        holder: Option<Holder>,
     },
     /// This process leads.
     Leading {
@@ -74,6 +85,10 @@ pub enum LossReason {
     BeingDeleted,
     /// This side gave it up.
     SteppedDown,
+    /// Somebody asked for it by an annotation on the lock (L25, F12): who, as it stands there.
+    Asked(Arc<str>),
+    /// Somebody paused the lock (L26): who, as it stands there.
+    Paused(Arc<str>),
     /// The value that stood for leadership was dropped, or the election was ended.
     Abandoned,
 }
@@ -119,6 +134,16 @@ pub enum Notice {
         /// When it must have ended.
         by: Instant,
     },
+    /// Somebody asked the leader, by an annotation on the lock, to step down (L25, F12).
+    /// [`Notice::Stop`] follows, unless the work was told before.
+    AskedToStepDown {
+        /// Who, as it stands there; perhaps empty.
+        by: Arc<str>,
+        /// Who is to lead next, if anybody was named.
+        to: Option<Arc<str>>,
+    },
+    /// The lock is paused (L26), as is said there; or is no longer.
+    Paused(Option<Paused>),
     /// The work has not ended in time.
     Overdue,
     /// Leadership ended without being given up.
@@ -183,6 +208,8 @@ impl fmt::Display for LossReason {
             }
             Self::BeingDeleted => f.write_str("the lock is being deleted"),
             Self::SteppedDown => f.write_str("stepped down"),
+            Self::Asked(by) => write!(f, "asked to step down by {}", somebody(by)),
+            Self::Paused(by) => write!(f, "the lock was paused by {}", somebody(by)),
             Self::Abandoned => f.write_str("leadership was dropped without a release"),
         }
     }

@@ -16,6 +16,8 @@ mod looking;
 mod racing;
 #[path = "lease_rules/renewing.rs"]
 mod renewing;
+#[path = "lease_rules/steering.rs"]
+mod steering;
 #[path = "lease_rules/taking.rs"]
 mod taking;
 #[path = "lease_rules/turns.rs"]

@@ -13,7 +13,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use bench::{Bench, START, absent, foreign, held, released, stored, unknown};
 use tenure_core::{
-    Command, Elector as _, Event, Notice, Outcome, Version,
+    Command, Elector as _, Event, Notice, Outcome, Paused, StepDown, Uid, Version,
     lease::{LeaseWrite, Observed, Request},
 };
 
@@ -106,12 +106,30 @@ impl Player {
         }
     }
 
-    /// `mine @7`, `mine @7 for 99` (edited), `held by b for 15 @7` (by a process of ours),
+    /// Any of the following, then `asked by eve`, `asked to b by eve` or `paused by eve`: `mine @7`,
+    /// `mine @7 for 99` (edited), `held by b for 15 @7` (by a process of ours),
     /// `foreign b for 15 @7`, `released @7`.
     fn object(&self, words: &[&str]) -> Observed {
         let rv = |text: &str| text.trim_start_matches('@').parse::<u64>().unwrap();
         let mine = |at: &str| stored(self.last.as_ref().expect("a write"), "u", rv(at));
         match words {
+            [rest @ .., "asked", "to", to, "by", who] => {
+                let mut asked = self.object(rest);
+                asked.step_down = Some(Box::new(self.request(Some(to), who)));
+                asked
+            }
+            [rest @ .., "asked", "by", who] => {
+                let mut asked = self.object(rest);
+                asked.step_down = Some(Box::new(self.request(None, who)));
+                asked
+            }
+            [rest @ .., "paused", "by", who] => {
+                let mut paused = self.object(rest);
+                let by = (*who).into();
+                let reason = "maintenance".into();
+                paused.paused = Some(Box::new(Paused { by, reason }));
+                paused
+            }
             ["mine", at] => mine(at),
             ["mine", at, "for", duration] => {
                 let mut edited = mine(at);
@@ -127,6 +145,18 @@ impl Player {
             ["foreign", "nobody", at] => foreign("", 1, rv(at)),
             ["released", at] => released("u", rv(at)),
             _ => panic!("what is {words:?}?"),
+        }
+    }
+
+    /// To whom wrote last, in that term.
+    fn request(&self, to: Option<&str>, by: &str) -> StepDown {
+        let spec = &self.last.as_ref().expect("a write").spec;
+        StepDown {
+            holder: spec.holder.clone().expect("a holder"),
+            transitions: spec.transitions,
+            uid: Uid::new("u"),
+            to: to.map(Into::into),
+            by: by.into(),
         }
     }
 
@@ -185,10 +215,10 @@ fn told(base: Option<&Version>, write: &LeaseWrite) -> String {
         .holder
         .as_deref()
         .filter(|holder| !holder.is_empty());
-    let mark = if write.mark.released {
-        ", released"
-    } else {
-        ""
+    let mark = match &write.mark.successor {
+        _ if !write.mark.released => String::new(),
+        None => ", released".to_owned(),
+        Some(successor) => format!(", released to {successor}"),
     };
     format!(
         "{verb} with holder {}, for {} s, transitions {}{mark}",

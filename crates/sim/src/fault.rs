@@ -182,6 +182,14 @@ kinds! {
     HandOver = "hand-over", 30;
     /// Candidates are part of sets, beside Leases that are none of theirs.
     Sets = "sets", 0;
+    /// Somebody asks whoever holds the lock to step down, and names a successor or not (L25, F12).
+    /// How often people ask is drawn by itself (plan/steering.rs).
+    AskStepDown = "ask-step-down", 0;
+    /// Somebody asks nobody: the holder of an earlier term, another holder, another object's, or in
+    /// words that nobody understands.
+    AskNobody = "ask-nobody", 0;
+    /// Somebody pauses the Lease, in words or in garbage, and resumes it by and by (L26).
+    PauseLease = "pause", 0;
 }
 
 /// Whom a fault strikes.
@@ -266,7 +274,13 @@ impl FaultKind {
                 | Self::PeopleReown
                 | Self::PeopleRecreate
                 | Self::PeopleLabel
-        )
+        ) || self.is_a_request()
+    }
+
+    /// Whether people ask for something by an annotation on the lock.
+    #[must_use]
+    pub fn is_a_request(self) -> bool {
+        matches!(self, Self::AskStepDown | Self::AskNobody | Self::PauseLease)
     }
 
     /// Whether it means anything for this kind of lock.
@@ -279,6 +293,7 @@ impl FaultKind {
             | Self::Cooldown
             | Self::TrustedClocks
             | Self::Sets
+            | Self::PauseLease
             | Self::HandOver => !lock.is_for_life(),
             _ => true,
         }

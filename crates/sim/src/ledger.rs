@@ -148,7 +148,12 @@ impl Ledger {
                 });
             }
             Happening::Restored => self.restored = true,
-            Happening::Struck { kind, .. } if !kind.is_setting() => self.last_struck = Some(at),
+            // Who asks nobody is no cause of anything.
+            Happening::Struck { kind, .. }
+                if !kind.is_setting() && *kind != FaultKind::AskNobody =>
+            {
+                self.last_struck = Some(at);
+            }
             Happening::Peace { .. } => self.peace = Some(at),
             _ => {}
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tenure_core::{Notice, Status};
+use tenure_core::{Notice, Status, StepDown};
 
 use crate::{clock::Nanos, fault::FaultKind};
 
@@ -265,4 +265,37 @@ pub struct Snapshot {
     pub renewed: Option<i64>,
     /// What others have put there, in one text.
     pub foreign: Option<Arc<str>>,
+    /// The request to step down that stands there and can be understood (L25, F12).
+    pub asked: Option<Box<Asked>>,
+    /// What is said of the pause, where it is paused (L26).
+    pub paused: Option<Arc<str>>,
+    /// Whom a release names (L22).
+    pub successor: Option<Arc<str>>,
+}
+
+/// A request to step down, as it stands in a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who is asked: a holder (Lease), or the nonce of a term (for life).
+    pub holder: Arc<str>,
+    /// In which term of a Lease.
+    pub transitions: Option<i64>,
+    /// Of which object.
+    pub uid: Arc<str>,
+    /// Who is to lead next.
+    pub to: Option<Arc<str>>,
+    /// Who asks.
+    pub by: Arc<str>,
+}
+
+impl From<&StepDown> for Asked {
+    fn from(asked: &StepDown) -> Self {
+        Self {
+            holder: Arc::clone(&asked.holder),
+            transitions: asked.transitions,
+            uid: asked.uid.as_str().into(),
+            to: asked.to.clone(),
+            by: Arc::clone(&asked.by),
+        }
+    }
 }

@@ -11,7 +11,11 @@ use crate::{
     context_info::ContextInfo,
     election::LeaderElection,
     error::{ElectionError, SettingsError},
-    lock::{lease_json::WRITE_ANNOTATION, life_json::OWNER_ANNOTATION},
+    lock::{
+        asked_json::{PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
+        lease_json::WRITE_ANNOTATION,
+        life_json::OWNER_ANNOTATION,
+    },
     names,
     process::{SharedProcesses, SystemProcesses},
     set::Sharing,
@@ -354,7 +358,12 @@ impl Builder {
                 return Err(SettingsError::NotForThisLock(what));
             }
         }
-        let reserved = [WRITE_ANNOTATION, OWNER_ANNOTATION];
+        let reserved = [
+            WRITE_ANNOTATION,
+            OWNER_ANNOTATION,
+            STEP_DOWN_ANNOTATION,
+            PAUSED_ANNOTATION,
+        ];
         names::check_metadata(&self.labels, &self.annotations, &reserved)
     }
 }

@@ -75,7 +75,7 @@
 //! | tests of your own | [`Leadership::for_tests`] |
 //! | the rules that all this rests on | the core's [lease](tenure_core::lease) and [life](tenure_core::life) protocols |
 //!
-//! The rules have numbers (L1 to L24 for the Lease, F1 to F11 for leader for life); the
+//! The rules have numbers (L1 to L26 for the Lease, F1 to F12 for leader for life); the
 //! documentation of everything names those that it rests on.
 
 mod always;
@@ -111,8 +111,8 @@ pub use error::{ElectionError, SettingsError};
 pub use leadership::{Leadership, LeadershipHandle, Lost, Released};
 pub use set::LeaderElectionSet;
 pub use tenure_core::{
-    Holder, Instant, InvalidIdentity, LeaseTiming, LifeTiming, LossReason, ResourceVersion, Status,
-    TimingError,
+    Holder, Instant, InvalidIdentity, LeaseTiming, LifeTiming, LossReason, Paused, ResourceVersion,
+    Status, TimingError,
 };
 
 /// The present reading of the clock that leadership is judged by (rule L4): what

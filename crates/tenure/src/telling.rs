@@ -69,6 +69,17 @@ impl Telling {
                     warn!(lock, namespace, %error, "cannot stand for election, trying again until it works");
                 }
             }
+            Notice::AskedToStepDown { by, to: None } => {
+                warn!(lock, namespace, term = self.term, %by, "asked to step down");
+            }
+            Notice::AskedToStepDown { by, to: Some(to) } => {
+                warn!(lock, namespace, term = self.term, %by, %to, "asked to hand over");
+            }
+            Notice::Paused(Some(paused)) => warn!(
+                lock, namespace, by = %paused.by, reason = %paused.reason,
+                "the lock is paused: nobody takes it until the annotation tenure.dev/paused is removed"
+            ),
+            Notice::Paused(None) => info!(lock, namespace, "the lock is paused no more"),
             Notice::Stop { reason, .. } => {
                 warn!(lock, namespace, term = self.term, %reason, "the work is told to end");
             }

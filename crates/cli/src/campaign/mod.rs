@@ -145,8 +145,10 @@ impl Campaign {
     }
 
     fn tell_standby(&mut self) {
-        let Status::Standby { holder, error } = self.status.borrow_and_update().clone() else {
-            return;
+        let (holder, error) = match self.status.borrow_and_update().clone() {
+            Status::Standby { holder, error } => (holder, error),
+            Status::Paused { paused, holder } => (holder, Some(paused.to_string().into())),
+            _ => return,
         };
         let holder = holder.map(|holder| holder.identity);
         let own = |holder: &Arc<str>| **holder == *self.election.identity();

@@ -354,16 +354,21 @@ impl Driver {
             return None;
         }
         let status = self.status.borrow_and_update().clone();
-        let Status::Standby { holder, error } = status else {
-            return None;
+        let (holder, error) = match status {
+            Status::Standby { holder, error } => {
+                let why = error.map(|error| format!("who leads is not known: {error}"));
+                (holder, why)
+            }
+            Status::Paused { paused, holder } => (holder, Some(paused.to_string())),
+            _ => return None,
         };
         if let Some(holder) = holder.filter(|holder| *holder.identity != *self.election.identity())
         {
             self.why = Some(format!("{} leads", holder.identity));
             return Some(Event::AnotherLeads);
         }
-        if let Some(error) = error {
-            self.why = Some(format!("who leads is not known: {error}"));
+        if error.is_some() {
+            self.why = error;
         }
         None
     }

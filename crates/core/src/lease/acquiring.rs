@@ -56,7 +56,10 @@ impl LeaseElector {
             self.lost_the_race();
         } else if attempt.check {
             self.send_read();
-        } else if self.standing && attempt.unsettled.len() < MOST_UNSETTLED {
+        } else if self.standing
+            && self.paused().is_none()
+            && attempt.unsettled.len() < MOST_UNSETTLED
+        {
             self.send_acquisition();
         } else {
             self.end_attempt();
@@ -102,7 +105,7 @@ impl LeaseElector {
         let place = self.seen.place().clone();
         match place {
             Place::Present(base) => {
-                let write = self.write(Spec {
+                let write = self.acquiring_write(Spec {
                     transitions: Some(next_term(base.spec.transitions)),
                     foreign: base.spec.foreign.clone(),
                     ..self.spec_of_mine()
@@ -111,7 +114,7 @@ impl LeaseElector {
                 self.send_replace(&base.version, write);
             }
             Place::Absent | Place::Unknown => {
-                let write = self.write(Spec {
+                let write = self.acquiring_write(Spec {
                     transitions: Some(next_term(None)),
                     ..self.spec_of_mine()
                 });
@@ -119,6 +122,14 @@ impl LeaseElector {
                 let what = What::Write(write.mark.counter);
                 self.send(what, Request::Create(write));
             }
+        }
+    }
+
+    fn acquiring_write(&mut self, spec: Spec) -> LeaseWrite {
+        LeaseWrite {
+            // L25: requests to earlier terms go with it.
+            acquires: true,
+            ..self.write(spec)
         }
     }
 
@@ -249,7 +260,7 @@ impl LeaseElector {
         }
         self.call = None;
         self.pause.succeeded();
-        if self.standing && self.now.mono < useful_until {
+        if self.standing && self.paused().is_none() && self.now.mono < useful_until {
             self.tell(Notice::Acquired {
                 term: term.number,
                 token: term.token.clone(),
@@ -257,7 +268,8 @@ impl LeaseElector {
             });
             self.phase = Phase::Leading(term);
         } else {
-            // Nobody wants it any more, or it came too late to be of use: belief never begins.
+            // Nobody wants it any more, it was paused meanwhile (L26), or it came too late to be of
+            // use: belief never begins.
             self.give_back(term);
         }
     }

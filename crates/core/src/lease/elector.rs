@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
+    asked::Paused,
     elector::{Action, Belief, CallId, Command, Elector, Event, Sight},
     identity::{Identity, Nonce},
     outcome::Outcome,
@@ -71,6 +72,9 @@ pub struct LeaseElector {
     /// Empty for nobody; none before anything was told.
     told_holder: Option<Arc<str>>,
     told_odd: Option<Arc<str>>,
+    pub(super) told_paused: Option<Box<Paused>>,
+    /// When a paused Lease is read again, however silent the watch is (L15, L26).
+    pub(super) look_paused_at: Instant,
     queue: VecDeque<Action<Request>>,
 }
 
@@ -138,6 +142,8 @@ impl LeaseElector {
             counter: 0,
             told_holder: None,
             told_odd: None,
+            told_paused: None,
+            look_paused_at: Instant::default(),
             queue: VecDeque::new(),
             config,
         }
@@ -159,8 +165,8 @@ impl LeaseElector {
                 }
             }
             Command::Withdraw => self.standing = false,
-            Command::StepDown => self.step_down(None),
-            Command::HandOver { to } => self.step_down(Some(to)),
+            Command::StepDown => self.step_down(LossReason::SteppedDown, None),
+            Command::HandOver { to } => self.step_down(LossReason::SteppedDown, Some(to)),
             Command::WorkEnded { release } => self.work_ended(release),
         }
     }
@@ -253,6 +259,7 @@ impl LeaseElector {
             .now
             .mono
             .after(self.rng.jittered(self.config.timing.retry_period()));
+        self.plan_look_at_a_pause();
         change
     }
 
@@ -264,9 +271,14 @@ impl LeaseElector {
         if now < self.pause.until() {
             return;
         }
-        let poll = !self.watch_open && now >= self.poll_at;
+        let poll = !self.watch_open && now >= self.poll_at
+            || self.paused().is_some() && now >= self.look_paused_at;
         if self.read_wanted || poll || *self.seen.place() == Place::Unknown {
             self.send_read();
+            return;
+        }
+        // L26: nobody of ours takes it.
+        if self.paused().is_some() {
             return;
         }
         match self.seen.place() {
@@ -316,7 +328,11 @@ impl LeaseElector {
             released: false,
             successor: None,
         };
-        LeaseWrite { spec, mark }
+        LeaseWrite {
+            spec,
+            mark,
+            acquires: false,
+        }
     }
 
     pub(super) fn send(&mut self, what: What, request: Request) {
@@ -448,8 +464,12 @@ impl LeaseElector {
         }
         let next = match self.seen.place() {
             _ if self.read_wanted => self.now.mono,
-            Place::Present(_) => {
-                let free = self.expected_turn();
+            Place::Present(observed) => {
+                let free = if observed.paused.is_some() {
+                    self.look_paused_at
+                } else {
+                    self.expected_turn()
+                };
                 if self.watch_open {
                     free
                 } else {
@@ -493,6 +513,7 @@ impl Elector for LeaseElector {
             Event::WatchClosed => self.watch_open = false,
         }
         self.look_once();
+        self.heed();
         self.pass_time();
         self.drive();
         self.tell_holder();
@@ -526,13 +547,18 @@ impl Elector for LeaseElector {
             (_, Some(reason)) => Status::Lost {
                 reason: reason.clone(),
             },
-            _ => Status::Standby {
-                holder: self.holder(),
-                error: self
-                    .last_error
-                    .clone()
-                    .filter(|_| self.pause.failures() > 0),
-            },
+            _ => {
+                let error = self.last_error.clone();
+                let error = error.filter(|_| self.pause.failures() > 0);
+                let holder = self.holder();
+                match self.paused() {
+                    Some(paused) if error.is_none() => Status::Paused {
+                        paused: paused.clone(),
+                        holder,
+                    },
+                    _ => Status::Standby { holder, error },
+                }
+            }
         }
     }
 }

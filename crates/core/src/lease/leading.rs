@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    asked::StepDown,
     elector::Belief,
     outcome::Outcome,
     rng::Rng,
@@ -43,6 +44,10 @@ pub(super) struct Term {
     told: Option<Told>,
     /// Whom the release will name (L22).
     pub(super) successor: Option<Arc<str>>,
+    /// Why it is given up, once it is.
+    pub(super) leaving: Option<LossReason>,
+    /// The request to step down that was obeyed last (L25).
+    pub(super) heeded: Option<Box<StepDown>>,
 }
 
 /// The work has been told to end, which is final (L10).
@@ -80,6 +85,8 @@ impl Term {
             failing: None,
             told: None,
             successor: None,
+            leaving: None,
+            heeded: None,
         }
     }
 
@@ -180,7 +187,8 @@ impl LeaseElector {
         }
     }
 
-    pub(super) fn step_down(&mut self, to: Option<Arc<str>>) {
+    /// Who leads leaves, in the order of L10; whoever is named last goes first afterwards (L22).
+    pub(super) fn step_down(&mut self, reason: LossReason, to: Option<Arc<str>>) {
         let (now, grace) = (self.now.mono, self.config.timing.grace());
         // Who does not lead has nothing to step down from, and stands on.
         let Phase::Leading(term) = &mut self.phase else {
@@ -198,10 +206,8 @@ impl LeaseElector {
             renew_until: now.after(grace),
             overdue: false,
         });
-        self.tell(Notice::Stop {
-            reason: LossReason::SteppedDown,
-            by,
-        });
+        term.leaving = Some(reason.clone());
+        self.tell(Notice::Stop { reason, by });
     }
 
     /// L10: the work has ended; belief ends; only then may a release be sent.

@@ -1,4 +1,4 @@
-//! Election by a `Lease` that is renewed: rules L1 to L24.
+//! Election by a `Lease` that is renewed: rules L1 to L26.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -9,10 +9,12 @@
 //! | `leading.rs` | validity, renewals, loss, the order of leaving (L1, L9, L10, L21) |
 //! | `releasing.rs` | giving the Lease up (L11) |
 //! | `turn.rs` | whose turn it is once the waits are over (L17, L22, L23) |
+//! | `asked.rs` | requests to step down, and pauses (L25, L26) |
 //! | `remote_clock.rs` | the exception to L2 that has to be asked for (L24) |
 //! | `pace.rs` | pauses after failures, and the spread of contenders (L16, L17) |
 
 mod acquiring;
+mod asked;
 mod elector;
 mod leading;
 mod observation;

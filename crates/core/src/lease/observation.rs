@@ -15,6 +15,10 @@ use super::record::{Observed, Spec};
 
 /// What is known of the Lease's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it in each elector, which is never moved about"
+)]
 pub(super) enum Place {
     /// Nothing yet.
     Unknown,
@@ -53,6 +57,7 @@ pub(super) struct Observation {
     /// be older than it.
     epoch: u64,
     changed_at: Instant,
+    resumed_at: Instant,
 }
 
 /// How many foreign holders' durations are remembered before those that no wait needs are dropped.
@@ -88,6 +93,7 @@ impl Observation {
             standing: Duration::ZERO,
             epoch: 0,
             changed_at: Instant::default(),
+            resumed_at: Instant::default(),
         }
     }
 
@@ -129,6 +135,11 @@ impl Observation {
     /// When something new was received last.
     pub(super) fn changed_at(&self) -> Instant {
         self.changed_at
+    }
+
+    /// When a pause was last seen to have ended. It begins no wait (L26).
+    pub(super) fn resumed_at(&self) -> Instant {
+        self.resumed_at
     }
 
     /// Nobody is waited for because of what has been received so far (L24).
@@ -215,6 +226,10 @@ impl Observation {
     fn take(&mut self, now: Instant, observed: Observed) -> Change {
         self.evidence = true;
         self.newest = Some(observed.version.resource_version.clone());
+        let was_paused = matches!(&self.place, Place::Present(known) if known.paused.is_some());
+        if was_paused && observed.paused.is_none() {
+            self.resumed_at = now;
+        }
         let same = matches!(&self.place, Place::Present(known) if known.says_the_same(&observed));
         if same {
             self.place = Place::Present(observed);

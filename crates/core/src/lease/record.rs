@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{identity::Nonce, time::MicroTime, version::Version};
+use crate::{
+    asked::{Paused, StepDown},
+    identity::Nonce,
+    time::MicroTime,
+    version::Version,
+};
 
 /// A Lease as somebody read it. Whatever stood there is understood (L20): what is missing, null or
 /// makes no sense is `None`.
@@ -14,6 +19,10 @@ pub struct Observed {
     pub spec: Spec,
     /// The write annotation, if there is one that can be read.
     pub mark: Option<WriteMark>,
+    /// The request to step down that stands there, if there is one that can be read (L25).
+    pub step_down: Option<Box<StepDown>>,
+    /// Whether it is paused, and what is said of it (L26).
+    pub paused: Option<Box<Paused>>,
 }
 
 /// The spec of a Lease.
@@ -60,6 +69,9 @@ pub struct LeaseWrite {
     pub spec: Spec,
     /// The annotation.
     pub mark: WriteMark,
+    /// Whether it begins a term: then a request to step down, which was one to an earlier term, goes
+    /// with it (L25).
+    pub acquires: bool,
 }
 
 /// A call about the Lease.

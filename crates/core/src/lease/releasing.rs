@@ -26,6 +26,7 @@ pub(super) struct Release {
     until: Instant,
     /// Whom it names (L22).
     successor: Option<Arc<str>>,
+    reason: LossReason,
 }
 
 /// How often a release is sent at most.
@@ -45,6 +46,7 @@ impl LeaseElector {
             check: false,
             until: self.now.mono.after(self.config.timing.renew_deadline()),
             successor: term.successor,
+            reason: term.leaving.unwrap_or(LossReason::SteppedDown),
         });
     }
 
@@ -154,7 +156,11 @@ impl LeaseElector {
     /// From here on the process may stand again, by a new acquisition only (L10).
     fn end_release(&mut self, notice: Notice) {
         let standing = self.standing;
-        self.observe_again(Some(LossReason::SteppedDown));
+        let reason = match &self.phase {
+            Phase::Releasing(release) => release.reason.clone(),
+            _ => LossReason::SteppedDown,
+        };
+        self.observe_again(Some(reason));
         if standing {
             // Somebody stood again while the release was under way.
             self.stand_again();

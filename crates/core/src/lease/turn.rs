@@ -26,7 +26,8 @@ impl LeaseElector {
     }
 
     fn turn_after(&self, delay: Duration) -> Instant {
-        let free = self.seen.free_at();
+        // Those who waited for the end of a pause begin together: they are spread (L17, L26).
+        let free = self.seen.free_at().max(self.seen.resumed_at());
         let patience = self.contention.most();
         let named = match self.seen.place() {
             Place::Present(observed) => observed.successor(),

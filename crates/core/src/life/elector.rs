@@ -249,7 +249,7 @@ impl LifeElector {
                     self.disown_writes();
                 }
             }
-            Command::StepDown | Command::HandOver { .. } => self.step_down(),
+            Command::StepDown | Command::HandOver { .. } => self.step_down(LossReason::SteppedDown),
             Command::WorkEnded { release } => self.work_ended(*release),
         }
     }
@@ -375,6 +375,7 @@ impl Elector for LifeElector {
             // What happened before may have been missed.
             Event::WatchOpened => self.ask(),
         }
+        self.heed();
         self.pass_time();
         self.drive();
         self.tell_holder();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    asked::StepDown,
     elector::Belief,
     outcome::Outcome,
     status::{LossReason, Notice, Status},
@@ -12,6 +13,7 @@ use crate::{
 
 use super::{
     elector::{Call, LifeElector, Phase, What},
+    judge,
     record::{Answer, LockObject, Request},
     waiting::what_went_wrong,
 };
@@ -29,6 +31,10 @@ pub(super) struct Term {
     read_at: Instant,
     failing: Option<Arc<str>>,
     told: Option<Told>,
+    /// Why it is given up, once it is.
+    leaving: Option<LossReason>,
+    /// The request to step down that was obeyed (F12).
+    heeded: Option<Box<StepDown>>,
 }
 
 /// The work has been told to end.
@@ -48,6 +54,8 @@ impl Term {
             read_at: Instant::default(),
             failing: None,
             told: None,
+            leaving: None,
+            heeded: None,
         }
     }
 
@@ -106,18 +114,48 @@ impl LifeElector {
         }
     }
 
-    pub(super) fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self, reason: LossReason) {
         let by = self.now.mono.after(self.config.timing.grace);
         let Phase::Leading(term) = &mut self.phase else {
             return;
         };
         if term.told.is_none() {
             term.told = Some(Told { by, overdue: false });
-            self.tell(Notice::Stop {
-                reason: LossReason::SteppedDown,
-                by,
-            });
+            term.leaving = Some(reason.clone());
+            self.tell(Notice::Stop { reason, by });
         }
+    }
+
+    /// F12: a request that names this very term ends it in the ordinary way. The term's nonce is what
+    /// it is named by, so a request to any other term is none to this one, however old or new.
+    pub(super) fn heed(&mut self) {
+        let Phase::Leading(term) = &self.phase else {
+            return;
+        };
+        let Some(lock) = self.seen.lock() else {
+            return;
+        };
+        let Some(asked) = lock.step_down.as_ref() else {
+            return;
+        };
+        let nonce = judge::write_nonce(&self.config.nonce, term.number);
+        let is_to_me = *asked.holder == *nonce.as_str()
+            && asked.uid == term.version.uid
+            && lock.version.uid == term.version.uid;
+        if !is_to_me || term.heeded.as_ref() == Some(asked) {
+            return;
+        }
+        let asked = asked.clone();
+        let by = Arc::clone(&asked.by);
+        if let Phase::Leading(term) = &mut self.phase {
+            term.heeded = Some(asked);
+        }
+        // It is deleted when it is given up, and can name nobody (L22).
+        self.tell(Notice::AskedToStepDown {
+            by: Arc::clone(&by),
+            to: None,
+        });
+        self.step_down(LossReason::Asked(by));
     }
 
     /// L10: the work has ended; belief ends; only then may a delete be sent.
@@ -126,9 +164,10 @@ impl LifeElector {
             return;
         };
         let (number, version) = (term.number, term.version.clone());
+        let leaving = term.leaving.clone().unwrap_or(LossReason::SteppedDown);
         self.standing = false;
         if release {
-            self.wait_again(LossReason::SteppedDown);
+            self.wait_again(leaving);
         } else {
             self.wait_again(LossReason::Abandoned);
         }

@@ -1,4 +1,4 @@
-//! Leader for life: rules F1 to F11.
+//! Leader for life: rules F1 to F12.
 //!
 //! The lock is an object that belongs to a Pod. Who created it leads until it is gone or no longer
 //! its own; nothing has to be renewed. The garbage collector removes the lock with its Pod, and

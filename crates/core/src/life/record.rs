@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    asked::StepDown,
     identity::Nonce,
     version::{Uid, Version},
 };
@@ -23,6 +24,8 @@ pub struct LockObject {
     /// What else speaks against its being a lock, for people: data in it, or annotations of ours
     /// that cannot be understood (F11).
     pub foreign: Option<Arc<str>>,
+    /// The request to step down that stands there, if there is one that can be read (F12).
+    pub step_down: Option<Box<StepDown>>,
 }
 
 /// One owner reference.

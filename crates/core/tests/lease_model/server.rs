@@ -46,7 +46,7 @@ impl Server {
                 self.put(uid, write.spec, Some(write.mark), true)
             }
             Request::Replace { base, write } => {
-                let LeaseWrite { spec, mark } = write;
+                let LeaseWrite { spec, mark, .. } = write;
                 match &self.lease {
                     Some(lease) if lease.version() == base => {
                         let uid = lease.uid;
@@ -124,6 +124,8 @@ impl Stored {
             version: self.version(),
             spec: self.spec.clone(),
             mark: self.mark.clone(),
+            step_down: None,
+            paused: None,
         }
     }
 }

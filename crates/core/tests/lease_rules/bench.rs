@@ -206,6 +206,8 @@ pub(crate) fn stored(write: &LeaseWrite, uid: &str, rv: u64) -> Observed {
         version: Version::new(uid, rv.to_string()),
         spec: write.spec.clone(),
         mark: Some(write.mark.clone()),
+        step_down: None,
+        paused: None,
     }
 }
 
@@ -222,6 +224,8 @@ pub(crate) fn foreign(holder: &str, seconds: i64, rv: u64) -> Observed {
             foreign: None,
         },
         mark: None,
+        step_down: None,
+        paused: None,
     }
 }
 

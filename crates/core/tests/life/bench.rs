@@ -111,6 +111,12 @@ impl Bench {
         self.calls.is_empty()
     }
 
+    /// The call under way.
+    #[track_caller]
+    pub(crate) fn request(&self) -> Request {
+        self.calls.front().expect("no call is under way").1.clone()
+    }
+
     #[track_caller]
     pub(crate) fn expect_read(&self) {
         assert_eq!(self.calls.front().map(|call| &call.1), Some(&Request::Read));
@@ -265,6 +271,7 @@ pub(crate) fn lock(state: &str, write: &LifeWrite) -> LockObject {
         owners: vec![write.owner.clone()],
         record: Some(write.record.clone()),
         foreign: None,
+        step_down: None,
     }
 }
 
@@ -305,6 +312,7 @@ pub(crate) fn seeds_lock(state: &str, pod: &str, uid: &str) -> LockObject {
         owners: vec![owner],
         record: None,
         foreign: None,
+        step_down: None,
     }
 }
 

@@ -10,4 +10,5 @@ mod holding;
 mod leaving;
 mod removing;
 mod rounds;
+mod steering;
 mod transcripts;

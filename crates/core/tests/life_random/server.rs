@@ -66,6 +66,7 @@ impl World {
             owners: vec![write.owner],
             record: Some(write.record),
             foreign: None,
+            step_down: None,
         };
         self.put(lock.clone());
         Outcome::Done(Answer::Lock(lock))

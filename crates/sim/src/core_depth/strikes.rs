@@ -437,7 +437,8 @@ impl<M: Model> World<'_, M> {
             self.struck(fault.id, fault.kind, victim.map(|victim| victim.process));
         }
         self.clear(desk);
-        self.at(fault.ends(), Due::FaultEnds(index));
+        // It may have begun before its time.
+        self.at(self.now + fault.lasts, Due::FaultEnds(index));
     }
 }
 
@@ -458,5 +459,8 @@ fn is_weather(kind: FaultKind) -> bool {
             | K::PeopleReown
             | K::PeopleRecreate
             | K::PeopleLabel
+            | K::AskStepDown
+            | K::AskNobody
+            | K::PauseLease
     )
 }

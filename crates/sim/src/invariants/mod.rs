@@ -14,6 +14,7 @@
 //! | `truth` | status, notices and the time that work is given are as promised |
 //! | `reasons` | a loss is told with a reason that is true |
 //! | `prompt` | whoever has lost the lock knows it soon |
+//! | `steered` | what people ask is done by whom they ask, and nobody takes a paused Lease |
 //! | `health` | nothing panics, hangs, or is left behind |
 //! | `deletions` | a lock for life is only ever deleted by a rule |
 
@@ -21,6 +22,7 @@ mod at_most_one;
 mod deletions;
 mod fencing;
 mod health;
+mod held_up;
 mod history;
 mod liveness;
 mod looking;
@@ -28,6 +30,7 @@ mod no_cause;
 mod prompt;
 mod reasons;
 mod requests;
+mod steered;
 mod truth;
 mod validity;
 mod waits;
@@ -98,6 +101,7 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(truth::Truth::default()),
         Box::new(reasons::Reasons::default()),
         Box::new(prompt::Prompt::default()),
+        Box::new(steered::Steered::default()),
         Box::new(health::Health),
         Box::new(deletions::Deletions),
     ]

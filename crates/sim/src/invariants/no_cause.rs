@@ -1,4 +1,5 @@
-//! Nobody loses leadership without a fault.
+//! Nobody loses leadership without a fault. A request to step down that is none to the present term is
+//! no cause of anything (L25).
 
 use tenure_core::{LossReason, Notice};
 
@@ -24,7 +25,7 @@ impl Invariant for NoCause {
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
         let Happening::Notice {
             process,
-            notice: Notice::Lost(reason),
+            notice: Notice::Lost(reason) | Notice::Stop { reason, .. },
         } = what
         else {
             return Ok(());
@@ -36,7 +37,7 @@ impl Invariant for NoCause {
             return Ok(());
         }
         Err(format!(
-            "{} lost leadership ({reason}), and nothing had happened",
+            "{} lost leadership, or is about to ({reason}), and nothing had happened",
             named(ledger, *process)
         ))
     }

@@ -8,22 +8,17 @@ use crate::{
     trace::{Author, Happening, ProcessId, Write},
 };
 
-use super::{Invariant, named, seconds};
+use super::{Invariant, held_up::HeldUp, named, seconds};
 
 /// A renewal and the read after it (L9), for the longest retry period of the fleets.
 const LEASE: Nanos = 5 * SECOND;
 /// A look at the lock every 30 s at least (F6), by the slowest clock, and a call.
 const FOR_LIFE: Nanos = 45 * SECOND;
-/// A call that was under way may have been struck that long before.
-const BEFORE: Nanos = 12 * SECOND;
-/// No fault makes a process sleep for longer.
-const LONGEST_SLEEP: Nanos = 25 * SECOND;
 
 #[derive(Default)]
 pub(super) struct Prompt {
     ousted: Vec<Ousted>,
-    /// When news to each process were last held up.
-    struck: Vec<Nanos>,
+    held_up: HeldUp,
     /// Whose nonces are known from their writes.
     nonces: Vec<(Arc<str>, ProcessId)>,
     /// The newest two writes of each process; the older of them has been answered.
@@ -42,6 +37,7 @@ impl Invariant for Prompt {
     }
 
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
+        self.held_up.note(at, what);
         match what {
             Happening::Wrote(write) => match write.by {
                 Author::Restore => self.restored(at, write, ledger),
@@ -60,16 +56,6 @@ impl Invariant for Prompt {
                 belief: None,
             }
             | Happening::Ended { process } => self.ousted.retain(|each| each.process != *process),
-            Happening::Struck {
-                kind,
-                process: Some(process),
-                ..
-            } if !kind.is_by_people() => {
-                // Who sleeps is told of it when it wakes.
-                let sleeps = if kind.is_a_sleep() { LONGEST_SLEEP } else { 0 };
-                self.held_up(at + sleeps, *process);
-            }
-            Happening::Slept { process, .. } => self.held_up(at, *process),
             Happening::Restored | Happening::Peace { .. } => self.ousted.clear(),
             _ => {}
         }
@@ -144,11 +130,9 @@ impl Prompt {
     }
 
     fn judge(&mut self, at: Nanos, ledger: &Ledger) -> Result<(), String> {
-        let struck = &self.struck;
-        self.ousted.retain(|each| {
-            let last = struck.get(each.process.0 as usize).copied().unwrap_or(0);
-            last == 0 || last + BEFORE < each.at
-        });
+        let held_up = &self.held_up;
+        self.ousted
+            .retain(|each| !held_up.since(each.at, each.process));
         for each in &self.ousted {
             let late = at > each.at + each.within;
             if late && ledger.process(each.process).believes(at) {
@@ -161,13 +145,5 @@ impl Prompt {
             }
         }
         Ok(())
-    }
-
-    fn held_up(&mut self, at: Nanos, process: ProcessId) {
-        let index = process.0 as usize;
-        if self.struck.len() <= index {
-            self.struck.resize(index + 1, 0);
-        }
-        self.struck[index] = self.struck[index].max(at);
     }
 }

@@ -25,6 +25,8 @@ struct Known {
     /// It was asked to step down: then its renewals end, and running out is what was asked for.
     leaving: bool,
     jeopardy: bool,
+    /// It was told that the lock is paused.
+    paused: bool,
     /// When its validity was last moved on.
     renewed: Nanos,
     shown: Option<bool>,
@@ -104,7 +106,10 @@ impl Truth {
             }
             Notice::Stop { reason, .. } => {
                 let again = std::mem::replace(&mut known.told, true);
-                known.leaving = *reason == LossReason::SteppedDown;
+                known.leaving = matches!(
+                    reason,
+                    LossReason::SteppedDown | LossReason::Asked(_) | LossReason::Paused(_)
+                );
                 if again {
                     return Err("told the work to end twice".into());
                 }
@@ -124,6 +129,18 @@ impl Truth {
                     }
                     _ => Ok(()),
                 }
+            }
+            Notice::Paused(paused) => {
+                let paused = paused.is_some();
+                // What is said of a pause may change while it lasts.
+                if !paused && !std::mem::replace(&mut known.paused, paused) {
+                    return Err("told of the end of a pause that it was not told of (L26)".into());
+                }
+                known.paused = paused;
+                Ok(())
+            }
+            Notice::AskedToStepDown { .. } if !known.leads => {
+                Err("told of a request, and does not lead (L25)".into())
             }
             Notice::Lost(reason) => {
                 let slept = known.slept_since(process.slept_until);

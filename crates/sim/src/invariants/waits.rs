@@ -72,8 +72,12 @@ impl Invariant for Waits {
         match what {
             Happening::Wrote(write) => {
                 let judged = self.judge(at, write, ledger);
-                self.states
-                    .extend(write.after.clone().map(|after| (after, at)));
+                self.states.extend(
+                    write
+                        .after
+                        .clone()
+                        .map(|after| (after, self.since(at, write))),
+                );
                 self.creates(write);
                 judged
             }
@@ -133,6 +137,17 @@ impl Waits {
                 wait.first_and_old = Some(at - written);
             }
         }
+    }
+
+    /// Since when the record says what it says after this write: what people ask for beside it makes
+    /// it no younger.
+    fn since(&self, at: Nanos, write: &Write) -> Nanos {
+        let (Some(before), Some(after)) = (&write.before, &write.after) else {
+            return at;
+        };
+        let newest = self.states.last();
+        let same = newest.filter(|(state, _)| *state == *before && says_the_same(before, after));
+        same.map_or(at, |(_, since)| *since)
     }
 
     fn creates(&mut self, write: &Write) {
@@ -204,6 +219,21 @@ impl Waits {
     }
 }
 
+/// Whether two states tell an observer the same: what people ask for is no part of what is waited for
+/// (L25, L26), nor are the labels that came with it, of which nobody tells.
+fn says_the_same(record: &Snapshot, state: &Snapshot) -> bool {
+    let asks = record.asked != state.asked || record.paused != state.paused;
+    let foreign = if asks { state } else { record };
+    let record = Snapshot {
+        version: state.version,
+        asked: state.asked.clone(),
+        paused: state.paused.clone(),
+        foreign: foreign.foreign.clone(),
+        ..record.clone()
+    };
+    record == *state
+}
+
 fn observer(observers: &mut Vec<Observer>, process: ProcessId) -> &mut Observer {
     let index = process.0 as usize;
     if observers.len() <= index {
@@ -214,14 +244,10 @@ fn observer(observers: &mut Vec<Observer>, process: ProcessId) -> &mut Observer 
 
 impl Observer {
     fn watched(&mut self, at: Nanos, state: &Snapshot) {
-        let version = state.version;
-        let says_the_same = self.record.as_ref().is_some_and(|record| {
-            let record = Snapshot {
-                version,
-                ..record.clone()
-            };
-            record == *state
-        });
+        let says_the_same = self
+            .record
+            .as_ref()
+            .is_some_and(|record| says_the_same(record, state));
         self.record = Some(state.clone());
         self.absent = false;
         if std::mem::take(&mut self.unsure) || says_the_same {

@@ -55,6 +55,9 @@ pub(super) fn strike(
         K::PeopleReown => "somebody writes another owner into the lock".to_owned(),
         K::PeopleRecreate => "somebody deletes the lock and creates a copy of it".to_owned(),
         K::PeopleLabel => "somebody begins to touch the lock every few seconds".to_owned(),
+        K::AskStepDown => "somebody asks the holder to step down".to_owned(),
+        K::AskNobody => "somebody asks for a step-down, and nobody that is there".to_owned(),
+        K::PauseLease => format!("somebody pauses the Lease, for {lasts}"),
         _ => messages(&who, strikes),
     };
     format!("{what} [{kind}, fault {fault}]")

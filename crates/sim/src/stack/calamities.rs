@@ -78,6 +78,7 @@ impl World<'_> {
                 self.cluster.meddled |= done;
                 done
             }
+            kind if kind.is_a_request() => self.steer(fault),
             _ => {
                 let done = self.meddle(fault);
                 self.cluster.meddled |= done;
@@ -164,6 +165,9 @@ impl World<'_> {
         match fault.kind {
             FaultKind::GcLate => self.cluster.late = 0,
             FaultKind::GcOff => self.at(self.now, Due::Collect),
+            FaultKind::PauseLease if self.resume() => {
+                self.struck(fault.id, fault.kind, None);
+            }
             _ => {}
         }
     }
@@ -172,6 +176,8 @@ impl World<'_> {
     pub(super) fn cluster_peace(&mut self) -> Nanos {
         let calls = 4 * self.cluster.longest_call + 3 * SECOND;
         if !self.plan.lock.is_for_life() {
+            // No pause is for ever: who waits leads from here on.
+            self.resume();
             let longest = self.longest.max(15 * SECOND);
             return 2 * (longest / SLOWEST * 1_000_000 + calls);
         }

@@ -256,5 +256,7 @@ fn observed(object: &Value) -> Observed {
             foreign: None,
         },
         mark: None,
+        step_down: None,
+        paused: None,
     }
 }

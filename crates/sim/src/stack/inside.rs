@@ -504,7 +504,16 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
             return;
         }
         match (lost, term.given_up.take()) {
-            (Some(LossReason::SteppedDown | LossReason::Abandoned) | None, Some(how)) => {
+            (
+                Some(
+                    LossReason::SteppedDown
+                    | LossReason::Abandoned
+                    | LossReason::Asked(_)
+                    | LossReason::Paused(_),
+                )
+                | None,
+                Some(how),
+            ) => {
                 notify(how);
             }
             (Some(reason), _) => notify(Notice::Lost(reason)),

@@ -19,6 +19,7 @@
 //! | `cluster.rs`, `pods.rs` | Pods, what the kubelet reports, and the garbage collector |
 //! | `calamities.rs` | what becomes of Pods and the store under faults |
 //! | `strikes.rs`, `people.rs` | faults of processes and machines; people who meddle |
+//! | `steering.rs` | people who ask for something |
 
 mod api;
 mod calamities;
@@ -32,6 +33,7 @@ mod process;
 mod record;
 mod running;
 mod sim_clock;
+mod steering;
 mod strikes;
 mod telling;
 mod traffic;

@@ -257,7 +257,7 @@ impl World<'_> {
     }
 
     /// A record that was there before, for those who keep copies.
-    fn copy(&self, choice: u64) -> Option<Value> {
+    pub(super) fn copy(&self, choice: u64) -> Option<Value> {
         let states: Vec<_> = self.api.history.iter().rev().take(60).collect();
         let states: Vec<_> = states.into_iter().filter(|state| !state.gone).collect();
         let index = usize::try_from(choice).ok()?.checked_rem(states.len())?;

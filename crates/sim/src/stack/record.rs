@@ -8,11 +8,13 @@ use super::api::NEIGHBOUR;
 use crate::{
     clock::{Nanos, SECOND},
     plan::LockKind,
-    trace::{Seeing, Snapshot},
+    trace::{Asked, Seeing, Snapshot},
 };
 
 pub(super) const WRITE: &str = "tenure.dev/write";
 pub(super) const OWNER: &str = "tenure.dev/owner";
+pub(super) const STEP_DOWN: &str = "tenure.dev/step-down";
+pub(super) const PAUSED: &str = "tenure.dev/paused";
 
 const OURS: [&str; 5] = [
     "holderIdentity",
@@ -125,6 +127,11 @@ fn lease(object: &Value) -> Snapshot {
         acquired: spec["acquireTime"].as_str().and_then(micros),
         renewed: spec["renewTime"].as_str().and_then(micros),
         foreign: foreign(object, true),
+        asked: asked(object).map(Box::new),
+        paused: paused(object),
+        successor: written
+            .as_ref()
+            .and_then(|mark| Some(mark["successor"].as_str()?.into())),
     }
 }
 
@@ -146,6 +153,9 @@ fn life(object: &Value) -> Snapshot {
         acquired: None,
         renewed: None,
         foreign: foreign(object, false),
+        asked: asked(object).map(Box::new),
+        paused: None,
+        successor: None,
     }
 }
 
@@ -168,7 +178,7 @@ fn foreign(object: &Value, is_lease: bool) -> Option<Arc<str>> {
     for (name, fields) in [
         (
             "annotations",
-            without(&metadata["annotations"], &[WRITE, OWNER]),
+            without(&metadata["annotations"], &[WRITE, OWNER, STEP_DOWN, PAUSED]),
         ),
         (
             "spec",
@@ -181,6 +191,28 @@ fn foreign(object: &Value, is_lease: bool) -> Option<Arc<str>> {
         }
     }
     (!others.is_empty()).then(|| Value::Object(others).to_string().into())
+}
+
+/// A request to step down that can be understood.
+fn asked(object: &Value) -> Option<Asked> {
+    let asked = parsed(object, STEP_DOWN)?;
+    let named = |field: &str| asked[field].as_str().filter(|text| !text.is_empty());
+    let is_a_term = asked["transitions"].is_null() || asked["transitions"].is_i64();
+    let names_somebody = asked["to"].is_null() || named("to").is_some();
+    (is_a_term && names_somebody).then_some(())?;
+    Some(Asked {
+        holder: named("holder")?.into(),
+        transitions: asked["transitions"].as_i64(),
+        uid: named("uid")?.into(),
+        to: named("to").map(Into::into),
+        by: named("by").unwrap_or_default().into(),
+    })
+}
+
+/// What is said of the pause, where there is one.
+fn paused(object: &Value) -> Option<Arc<str>> {
+    let said = annotation(object, PAUSED);
+    (!said.is_null()).then(|| said.to_string().into())
 }
 
 fn uid(object: &Value) -> Arc<str> {

@@ -116,7 +116,8 @@ impl World<'_> {
                 if self.strike_cluster(&fault, first) {
                     self.struck(fault.id, fault.kind, first);
                 }
-                self.at(fault.ends(), Due::FaultEnds(index));
+                // It may have begun before its time.
+                self.at(self.now + fault.lasts, Due::FaultEnds(index));
             }
         }
     }
@@ -399,6 +400,9 @@ fn is_weather(kind: FaultKind) -> bool {
             | K::PeopleReown
             | K::PeopleRecreate
             | K::PeopleLabel
+            | K::AskStepDown
+            | K::AskNobody
+            | K::PauseLease
     )
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     clock::{Nanos, SECOND},
     fault::FaultKind,
-    trace::{Against, Author, Happening, ProcessId, Write},
+    trace::{Against, Author, Happening, ProcessId, Snapshot, Write},
 };
 
 use super::{
@@ -80,8 +80,13 @@ impl World<'_> {
                     what: "created a lock that no collector will ever remove (F1)".into(),
                 });
             }
+            let asks = |state: &Option<Snapshot>| {
+                let state = state.as_ref();
+                state.map(|state| (state.asked.clone(), state.paused.clone()))
+            };
             // Others' labels and the like are no write that anybody goes by.
-            if !same || matches!(by, Author::Process(_)) {
+            let is_asked = asks(&write.before) != asks(&write.after);
+            if !same || is_asked || matches!(by, Author::Process(_)) {
                 self.tell(Happening::Wrote(write));
             }
         }

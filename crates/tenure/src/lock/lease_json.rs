@@ -8,7 +8,10 @@ use tenure_core::{
     lease::{LeaseWrite, Observed, Spec, WriteMark},
 };
 
-use super::memory::{object_at, version_of};
+use super::{
+    asked_json,
+    memory::{object_at, version_of},
+};
 
 /// The annotation that every write of ours carries.
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
@@ -52,6 +55,8 @@ pub(crate) fn observed(object: &Value) -> Option<Observed> {
         version,
         spec,
         mark,
+        step_down: asked_json::step_down(object).map(Box::new),
+        paused: asked_json::paused(object).map(Box::new),
     })
 }
 
@@ -145,7 +150,11 @@ fn put(object: &mut Value, write: &LeaseWrite, extras: &Extras) {
     };
     let text = serde_json::to_string(&mark).unwrap_or_default();
     let mut metadata = Value::Object(std::mem::take(object_at(object, "metadata")));
-    object_at(&mut metadata, "annotations").insert(WRITE_ANNOTATION.into(), text.into());
+    let annotations = object_at(&mut metadata, "annotations");
+    annotations.insert(WRITE_ANNOTATION.into(), text.into());
+    if write.acquires {
+        annotations.remove(asked_json::STEP_DOWN_ANNOTATION);
+    }
     if let Value::Object(metadata) = metadata {
         *object_at(object, "metadata") = metadata;
     }
@@ -229,6 +238,7 @@ mod tests {
                 released,
                 successor: None,
             },
+            acquires: false,
         }
     }
 
@@ -286,6 +296,30 @@ mod tests {
         assert_eq!(after["spec"]["preferredHolder"], "p");
         assert_eq!(after["extra"], true);
         assert!(observed(&after).unwrap().is(&put));
+    }
+
+    #[test]
+    fn l25_the_write_that_acquires_removes_a_request_and_no_other_does() {
+        let asked = json!({"holder": "old", "transitions": 2, "uid": "u"}).to_string();
+        let annotations = json!({
+            asked_json::STEP_DOWN_ANNOTATION: asked,
+            asked_json::PAUSED_ANNOTATION: "{}",
+            "theirs": "x",
+        });
+        let base = stored(json!({"metadata": {"annotations": annotations}}));
+        let seen = observed(&base).unwrap();
+        assert!(seen.step_down.is_some() && seen.paused.is_some());
+        for acquires in [false, true] {
+            let put = LeaseWrite {
+                acquires,
+                ..write(false)
+            };
+            let after = replace(base.clone(), &seen.version, &put, &Extras::default());
+            let left = observed(&after).unwrap();
+            assert_eq!(left.step_down.is_none(), acquires);
+            assert!(left.paused.is_some() && left.is(&put));
+            assert_eq!(after["metadata"]["annotations"]["theirs"], "x");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tenure_core::{
 };
 
 use super::{
+    asked_json,
     lease_json::Extras,
     memory::{object_at, version_of},
 };
@@ -74,6 +75,7 @@ pub(crate) fn observed(object: &Value) -> Option<LockObject> {
         owners,
         record,
         foreign: foreign.map(Into::into),
+        step_down: asked_json::step_down(object).map(Box::new),
     })
 }
 
@@ -133,7 +135,10 @@ fn put(object: &mut Value, write: &LifeWrite, extras: &Extras) {
     };
     let record = serde_json::to_string(&record).unwrap_or_default();
     let mut metadata = Value::Object(std::mem::take(object_at(object, "metadata")));
-    object_at(&mut metadata, "annotations").insert(OWNER_ANNOTATION.into(), record.into());
+    let annotations = object_at(&mut metadata, "annotations");
+    annotations.insert(OWNER_ANNOTATION.into(), record.into());
+    // F12: each such write begins a term, and what was asked of an earlier one goes with it.
+    annotations.remove(asked_json::STEP_DOWN_ANNOTATION);
     if let Value::Object(mut metadata) = metadata {
         metadata.insert("ownerReferences".into(), owner);
         *object_at(object, "metadata") = metadata;
@@ -295,6 +300,20 @@ mod tests {
         let nameless = json!({"pod": "", "podUid": "u", "term": "t"}).to_string();
         let annotated = json!({"metadata": {"annotations": {OWNER_ANNOTATION: nameless}}});
         assert!(observed(&stored(annotated)).unwrap().foreign.is_some());
+    }
+
+    #[test]
+    fn f12_a_request_is_read_and_goes_with_the_write_that_takes_the_lock_up_again() {
+        let asked = json!({"holder": "n-1", "uid": "u", "by": "eve"}).to_string();
+        let base = stored(json!({"metadata": {
+            "annotations": {asked_json::STEP_DOWN_ANNOTATION: asked, "x": "y"},
+        }}));
+        let seen = observed(&base).unwrap();
+        assert_eq!(seen.foreign, None);
+        assert_eq!(&*seen.step_down.unwrap().holder, "n-1");
+        let after = replace(base, &seen.version, &write(), &Extras::default());
+        assert_eq!(observed(&after).unwrap().step_down, None);
+        assert_eq!(after["metadata"]["annotations"]["x"], "y");
     }
 
     #[test]

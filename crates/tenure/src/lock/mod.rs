@@ -1,6 +1,7 @@
 //! A core request as a Kubernetes call, and back. Nothing is decided here.
 
 pub(crate) mod always;
+pub(crate) mod asked_json;
 mod events;
 pub(crate) mod gate;
 pub(crate) mod hub;

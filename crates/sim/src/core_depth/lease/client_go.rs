@@ -176,6 +176,7 @@ impl ClientGo {
                 released: false,
                 successor: None,
             },
+            acquires: false,
         }
     }
 

@@ -4,6 +4,7 @@ mod candidate;
 mod client_go;
 mod people;
 mod server;
+mod steering;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) use client_go::ClientGo;
 
 use super::model::{Desk, Model, Newcomer, Victim};
 use candidate::LeaseCandidate;
-use server::{Server, Stored, snapshot};
+use server::{Asks as _, Requests, Server, Stored, snapshot};
 
 pub(super) struct LeaseModel {
     server: Server,
@@ -97,7 +98,9 @@ impl Model for LeaseModel {
             Request::Create(_) if self.server.lease().is_some() => Outcome::AlreadyExists,
             Request::Create(write) => {
                 let mark = (write.mark.counter > 0).then_some(write.mark);
-                self.put(desk, Author::Process(process), None, write.spec, mark, true)
+                let author = Author::Process(process);
+                let none = Requests::default();
+                self.put(desk, author, None, write.spec, mark, none, true)
             }
             Request::Replace { base, write } => {
                 let mark = if write.mark.counter == 0 {
@@ -114,8 +117,13 @@ impl Model for LeaseModel {
                             Arc::from(base.uid.as_str()),
                             server::number(&base.resource_version),
                         );
+                        let mut requests = lease.observed.requests();
+                        if write.acquires {
+                            // L25: a request to an earlier term goes with it.
+                            requests.step_down = None;
+                        }
                         let author = Author::Process(process);
-                        self.put(desk, author, Some(named), write.spec, mark, false)
+                        self.put(desk, author, Some(named), write.spec, mark, requests, false)
                     }
                     // A replace of a deleted Lease answers 409 too.
                     _ => Outcome::Conflict,
@@ -163,7 +171,18 @@ impl Model for LeaseModel {
                 self.later(desk, ());
                 true
             }
+            kind if kind.is_a_request() => self.steer(desk, fault),
             _ => self.meddle(desk, fault),
+        }
+    }
+
+    fn strike_ends(&mut self, desk: &mut Desk<Self>, fault: &Fault) {
+        if fault.kind == FaultKind::PauseLease && self.resume(desk) {
+            desk.tell(Happening::Struck {
+                fault: fault.id,
+                kind: fault.kind,
+                process: None,
+            });
         }
     }
 
@@ -173,7 +192,9 @@ impl Model for LeaseModel {
         desk.later.push((desk.now + 3 * SECOND, ()));
     }
 
-    fn peace(&mut self, _: &mut Desk<Self>) -> Nanos {
+    fn peace(&mut self, desk: &mut Desk<Self>) -> Nanos {
+        // No pause is for ever: who waits leads from here on.
+        self.resume(desk);
         let longest = self.server.longest_written().max(15 * SECOND);
         let calls = 4 * self.longest_call + 3 * SECOND;
         2 * (longest / SLOWEST * 1_000_000 + calls)
@@ -182,6 +203,7 @@ impl Model for LeaseModel {
 
 impl LeaseModel {
     /// Put a state there, tell of it, and show it to whoever watches.
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the write")]
     fn put(
         &mut self,
         desk: &mut Desk<Self>,
@@ -189,6 +211,7 @@ impl LeaseModel {
         base: Option<(Arc<str>, u64)>,
         spec: tenure_core::lease::Spec,
         mark: Option<tenure_core::lease::WriteMark>,
+        requests: Requests,
         creates: bool,
     ) -> Outcome<Observed> {
         let mut spec = spec;
@@ -201,7 +224,7 @@ impl LeaseModel {
         }
         let before = self.server.lease().map(Stored::snapshot);
         let since = self.server.lease().map_or(desk.now, |lease| lease.since);
-        if !self.server.put(desk.now, spec, mark, creates) {
+        if !self.server.put(desk.now, spec, mark, requests, creates) {
             // A byte-identical replace does not move the resourceVersion.
             return self.answer();
         }

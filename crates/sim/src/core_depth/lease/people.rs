@@ -8,7 +8,7 @@ use crate::{
     trace::{Against, Author},
 };
 
-use super::{super::model::Desk, LeaseModel};
+use super::{super::model::Desk, LeaseModel, server::Asks as _};
 
 impl LeaseModel {
     pub(super) fn meddle(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
@@ -109,7 +109,8 @@ impl LeaseModel {
             .server
             .lease()
             .map(|lease| lease.observed.version.clone());
-        self.put(desk, author, None, copy.spec, copy.mark, false);
+        let requests = copy.requests();
+        self.put(desk, author, None, copy.spec, copy.mark, requests, false);
         let changed = changed
             != self
                 .server
@@ -135,7 +136,9 @@ impl LeaseModel {
         if !self.delete(desk, Author::Person) {
             return false;
         }
-        self.put(desk, Author::Person, None, copy.spec, copy.mark, true);
+        let requests = copy.requests();
+        let author = Author::Person;
+        self.put(desk, author, None, copy.spec, copy.mark, requests, true);
         let against = if old {
             Against::Everybody
         } else {
@@ -159,9 +162,10 @@ impl LeaseModel {
             return false;
         };
         let (mut spec, mark) = (lease.observed.spec.clone(), lease.observed.mark.clone());
+        let requests = lease.observed.requests();
         let before = lease.observed.version.clone();
         change(&mut spec);
-        self.put(desk, Author::Person, None, spec, mark, false);
+        self.put(desk, Author::Person, None, spec, mark, requests, false);
         self.server
             .lease()
             .is_some_and(|lease| lease.observed.version != before)

@@ -1,15 +1,22 @@
 //! One Lease as a server keeps it: compare-and-swap, resourceVersions, and a history.
 
 use tenure_core::{
-    MicroTime, ResourceVersion, Sight, Uid, Version,
+    MicroTime, Paused, ResourceVersion, Sight, StepDown, Uid, Version,
     lease::{Observed, Spec, WriteMark},
 };
 
 use crate::{
     clock::{Nanos, SECOND},
     plan::LeftBehind,
-    trace::Snapshot,
+    trace::{Asked, Snapshot},
 };
+
+/// What people ask for, by annotations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Requests {
+    pub(super) step_down: Option<Box<StepDown>>,
+    pub(super) paused: Option<Box<Paused>>,
+}
 
 #[derive(Default)]
 pub(super) struct Server {
@@ -50,7 +57,7 @@ impl Server {
                 ..stranger
             },
         };
-        server.put(0, spec, None, true);
+        server.put(0, spec, None, Requests::default(), true);
         server
     }
 
@@ -70,11 +77,13 @@ impl Server {
         now: Nanos,
         spec: Spec,
         mark: Option<WriteMark>,
+        requests: Requests,
         creates: bool,
     ) -> bool {
         if let Some(lease) = &self.lease
             && lease.observed.spec == spec
             && lease.observed.mark == mark
+            && lease.observed.requests() == requests
         {
             return false;
         }
@@ -91,6 +100,8 @@ impl Server {
                     version: self.version(uid),
                     spec,
                     mark,
+                    step_down: requests.step_down,
+                    paused: requests.paused,
                 },
                 since: now,
             },
@@ -123,6 +134,22 @@ impl Server {
         let sight = Sight::Seen(lease.observed.clone());
         self.keep(now, lease);
         Some(sight)
+    }
+
+    /// Somebody asks for something, and leaves all else as it is. None where nothing changes.
+    pub(super) fn annotate(&mut self, now: Nanos, requests: Requests) -> Option<Observed> {
+        let mut lease = self.lease.clone()?;
+        if lease.observed.requests() == requests {
+            return None;
+        }
+        self.revision += 1;
+        let uid = lease.observed.version.uid.clone();
+        lease.observed.version = self.version(uid);
+        lease.observed.step_down = requests.step_down;
+        lease.observed.paused = requests.paused;
+        let observed = lease.observed.clone();
+        self.keep(now, lease);
+        Some(observed)
     }
 
     pub(super) fn delete(&mut self, now: Nanos) -> Option<(Stored, Sight<Observed>)> {
@@ -199,6 +226,20 @@ impl Server {
     }
 }
 
+/// What a record asks for.
+pub(super) trait Asks {
+    fn requests(&self) -> Requests;
+}
+
+impl Asks for Observed {
+    fn requests(&self) -> Requests {
+        Requests {
+            step_down: self.step_down.clone(),
+            paused: self.paused.clone(),
+        }
+    }
+}
+
 impl Stored {
     pub(super) fn snapshot(&self) -> Snapshot {
         snapshot(&self.observed)
@@ -228,6 +269,18 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
         acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),
         renewed: spec.renew_time.map(tenure_core::MicroTime::as_micros),
         foreign: spec.foreign.clone(),
+        asked: observed
+            .step_down
+            .as_deref()
+            .map(|asked| Asked::from(asked).into()),
+        paused: observed
+            .paused
+            .as_ref()
+            .map(|paused| paused.to_string().into()),
+        successor: observed
+            .mark
+            .as_ref()
+            .and_then(|mark| mark.successor.clone()),
     }
 }
 
@@ -280,6 +333,10 @@ mod tests {
         }
     }
 
+    fn put(server: &mut Server, now: Nanos, holder: &str, creates: bool) {
+        server.put(now, held_by(holder), None, Requests::default(), creates);
+    }
+
     fn uid_of(server: &Server) -> Option<Uid> {
         let lease = server.lease.as_ref()?;
         Some(lease.observed.version.uid.clone())
@@ -290,20 +347,20 @@ mod tests {
     #[test]
     fn an_object_that_a_restore_brought_back_keeps_its_uid_when_it_is_replaced() {
         let mut server = Server::default();
-        server.put(1, held_by("a"), None, true);
+        put(&mut server, 1, "a", true);
         let first = uid_of(&server);
-        server.put(2, held_by("b"), None, false);
+        put(&mut server, 2, "b", false);
         server.delete(3);
-        server.put(4, held_by("c"), None, true);
+        put(&mut server, 4, "c", true);
         assert_ne!(uid_of(&server), first);
         assert!(server.restore(2));
         assert_eq!(uid_of(&server), first);
-        server.put(5, held_by("d"), None, false);
+        put(&mut server, 5, "d", false);
         assert_eq!(uid_of(&server), first);
         server.touch(6);
         assert_eq!(uid_of(&server), first);
         server.delete(7);
-        server.put(8, held_by("e"), None, true);
+        put(&mut server, 8, "e", true);
         assert!(uid_of(&server).is_some_and(|uid| uid.as_str() == "lease-3"));
     }
 }

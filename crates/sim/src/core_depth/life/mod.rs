@@ -471,6 +471,8 @@ fn written(content: Content, write: LifeWrite) -> Content {
     Content {
         owners: vec![write.owner],
         record: Some(write.record),
+        // A request to an earlier term goes with it (F12).
+        asked: None,
         ..content
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenure_core::{
-    Uid,
+    StepDown, Uid,
     life::{LifeRecord, OwnerRef},
 };
 
@@ -14,7 +14,11 @@ use crate::{
     trace::{Against, Author, ProcessId},
 };
 
-use super::{super::model::Desk, Later, LifeModel, server::Content};
+use super::{
+    super::model::{Desk, pod_name},
+    Later, LifeModel,
+    server::Content,
+};
 
 impl LifeModel {
     pub(super) fn meddle(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
@@ -32,6 +36,7 @@ impl LifeModel {
             FaultKind::PeopleEmpty => self.is_emptied(desk, fault),
             FaultKind::PeopleReown => self.is_reowned(desk, fault),
             FaultKind::PeopleRecreate => self.is_recreated(desk, fault),
+            FaultKind::AskStepDown | FaultKind::AskNobody => self.is_asked(desk, fault),
             _ => false,
         }
     }
@@ -51,6 +56,40 @@ impl LifeModel {
         self.edit(desk, FaultKind::PeopleLabel, |content| {
             content.labels = Some(label.into());
         });
+    }
+
+    /// Somebody asks the term that stands there to end, or one that does not (F12).
+    fn is_asked(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
+        let Some(lock) = self.server.lock() else {
+            return false;
+        };
+        let Some(record) = lock.content.record.clone() else {
+            return false;
+        };
+        let mut rng = Rng::new(fault.salt, 114);
+        let mut asked = StepDown {
+            holder: record.nonce.as_str().into(),
+            // Nobody looks at it here.
+            transitions: rng.chance(500).then_some(7),
+            uid: lock.version.uid.clone(),
+            to: rng.chance(500).then(|| pod_name(rng.index(4))),
+            by: format!("person-{}", fault.id).into(),
+        };
+        if fault.kind == FaultKind::AskNobody {
+            let earlier = self.server.copy(rng.next_u64());
+            let earlier = earlier.and_then(|copy| copy.record.as_ref());
+            let earlier = earlier.filter(|earlier| earlier.nonce != record.nonce);
+            match (rng.below(4), earlier) {
+                (0 | 1, Some(earlier)) => asked.holder = earlier.nonce.as_str().into(),
+                // A Pod is no term: the next process in it was not asked.
+                (0, None) => asked.holder = record.pod_uid.as_str().into(),
+                (2, _) => asked.uid = Uid::new("lock-of-another-name"),
+                _ => asked.holder = Arc::clone(&record.pod_name),
+            }
+        }
+        self.edit(desk, fault.kind, |content| {
+            content.asked = Some(asked.into());
+        })
     }
 
     fn is_edited(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {

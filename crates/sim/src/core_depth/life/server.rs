@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use tenure_core::{
-    ResourceVersion, Sight, Uid, Version,
+    ResourceVersion, Sight, StepDown, Uid, Version,
     life::{LifeRecord, LockObject, OwnerRef},
 };
 
-use crate::{clock::Nanos, trace::Snapshot};
+use crate::{
+    clock::Nanos,
+    trace::{Asked, Snapshot},
+};
 
 #[derive(Default)]
 pub(super) struct Server {
@@ -35,6 +38,8 @@ pub(super) struct Content {
     pub(super) labels: Option<Arc<str>>,
     /// Why it is no lock: data in it, or annotations that cannot be read.
     pub(super) no_lock: Option<Arc<str>>,
+    /// A request to step down (F12).
+    pub(super) asked: Option<Box<StepDown>>,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +166,7 @@ impl Stored {
             owners: self.content.owners.clone(),
             record: self.content.record.clone(),
             foreign: self.content.no_lock.clone(),
+            step_down: self.content.asked.clone(),
         }
     }
 
@@ -184,6 +190,12 @@ impl Stored {
             acquired: None,
             renewed: None,
             foreign: (!others.is_empty()).then(|| others.join("; ").into()),
+            asked: content
+                .asked
+                .as_deref()
+                .map(|asked| Asked::from(asked).into()),
+            paused: None,
+            successor: None,
         }
     }
 }

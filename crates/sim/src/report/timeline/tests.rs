@@ -51,6 +51,9 @@ fn state(version: u64, holder: &str) -> Snapshot {
         acquired: None,
         renewed: None,
         foreign: None,
+        asked: None,
+        paused: None,
+        successor: None,
     }
 }
 

@@ -1,0 +1,49 @@
+//! `tenure rbac --steer`: the rights of whoever steers, verb by verb.
+
+use std::fmt::Write as _;
+
+use tenure::Kind;
+
+/// A Role and its RoleBinding for a service account, as YAML. All names were checked to be names of
+/// Kubernetes, which need no quotes but those that they have here.
+pub(crate) fn yaml(kind: Kind, names: &[String], namespace: &str, account: &str) -> String {
+    let (group, plural, breaks) = match kind {
+        Kind::ConfigMap => ("", "configmaps", "delete"),
+        Kind::LeaderLock => ("coralogix.com", "leaderlocks", "delete"),
+        _ => ("coordination.k8s.io", "leases", "patch"),
+    };
+    let (home, account) = account.split_once(':').unwrap_or((namespace, account));
+    let named = match names {
+        [] => String::new(),
+        names => format!("  resourceNames: {}\n", serde_json::json!(names)),
+    };
+    let mut rules = String::new();
+    let mut rule = |why: &str, group: &str, plural: &str, named: &str, verbs: &[&str]| {
+        let _ = write!(
+            rules,
+            "# {why}\n- apiGroups: [\"{group}\"]\n  resources: [\"{plural}\"]\n{named}  verbs: {}\n",
+            serde_json::json!(verbs)
+        );
+    };
+    let asks = match kind {
+        Kind::Lease => "step-down, hand-over, pause, resume",
+        _ => "step-down",
+    };
+    rule(asks, group, plural, &named, &["get", "patch"]);
+    rule("release --force", group, plural, &named, &["get", breaks]);
+    rule(
+        "release --force: whether the holder's Pod is there",
+        "",
+        "pods",
+        "",
+        &["get"],
+    );
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: tenure-steer\n  \
+         namespace: \"{namespace}\"\nrules:\n{rules}---\n\
+         apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata:\n  \
+         name: tenure-steer\n  namespace: \"{namespace}\"\nroleRef:\n  \
+         apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: tenure-steer\nsubjects:\n\
+         - kind: ServiceAccount\n  name: \"{account}\"\n  namespace: \"{home}\"\n"
+    )
+}

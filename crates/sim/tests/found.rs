@@ -1,0 +1,54 @@
+//! Seeds that once showed something: each is played again, and nothing may be found in it.
+
+use tenure_sim::{
+    fault::FaultKind,
+    plan::{Draw, LockKind, Plan},
+    run::{Depth, run},
+};
+
+fn holds(seed: u64, lock: Option<LockKind>, depth: Depth) {
+    let draw = Draw {
+        lock,
+        ..Draw::default()
+    };
+    let report = run(&Plan::draw(seed, &draw), depth, &[], |_, _| {});
+    assert_eq!(report.violation, None, "seed {seed}");
+    let asked = report.struck.keys().any(|kind| kind.is_a_request());
+    assert!(asked, "seed {seed} has people who ask for something");
+}
+
+/// Whoever trusts wall clocks went by a record's age, and the checker by that of a pause's end.
+#[test]
+fn l26_what_people_ask_makes_a_record_no_younger() {
+    holds(17_714, Some(LockKind::Lease), Depth::Core);
+}
+
+/// A pause, or a request, that came with a new label was taken for another record by the checker.
+#[cfg(feature = "stack")]
+#[test]
+fn l26_what_people_ask_restarts_no_wait() {
+    for seed in [7_000_122, 7_000_155] {
+        holds(seed, None, Depth::Stack);
+    }
+}
+
+/// In a calm run nothing ends a term: a request that is none to it least of all.
+#[test]
+fn l25_a_request_that_is_none_to_the_present_term_ends_no_term() {
+    let mut asked = 0;
+    for seed in 0..3000 {
+        let draw = Draw {
+            only: [FaultKind::AskNobody].into(),
+            ..Draw::default()
+        };
+        let report = run(&Plan::draw(seed, &draw), Depth::Core, &[], |_, _| {});
+        assert_eq!(report.violation, None, "seed {seed}");
+        assert_eq!(report.changes, 0, "seed {seed}");
+        asked += report
+            .struck
+            .get(&FaultKind::AskNobody)
+            .copied()
+            .unwrap_or(0);
+    }
+    assert!(asked > 3000, "{asked}");
+}
