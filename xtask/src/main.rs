@@ -9,6 +9,7 @@ mod deny;
 mod digest;
 mod fuzz;
 mod go;
+mod instructions;
 mod mutants;
 mod places;
 mod process;
@@ -64,6 +65,9 @@ enum Word {
     Mutants(mutants::MutantsArgs),
     /// Time elections beside client-go's on a real control plane (docs/benchmarks)
     Bench(bench::BenchArgs),
+    /// Count the instructions of the hot paths, and compare with crates/bench/instructions.json
+    /// (TENURE_BLESS=1 writes it)
+    Instructions,
     /// Build the control plane for tests if its sources are new, and print the program's path
     ControlPlane,
 }
@@ -92,15 +96,13 @@ fn main() -> ExitCode {
         Word::Test(args) => test::run(&mut report, &places, &args),
         Word::Lint => rust::lint(&mut report, &places),
         Word::Doc => rust::doc(&mut report, &places),
-        Word::Rules => {
-            let bless = std::env::var("TENURE_BLESS").is_ok_and(|value| value == "1");
-            rules::step(&mut report, &places, bless);
-        }
+        Word::Rules => rules::step(&mut report, &places, bless()),
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
         Word::Sim(args) => sim::ask(&mut report, &places, &args),
         Word::Mutants(args) => mutants::ask(&mut report, &places, &args),
         Word::Bench(args) => bench::steps(&mut report, &places, &args),
+        Word::Instructions => instructions::step(&mut report, &places, bless(), true),
         Word::ControlPlane => {
             if let Some(program) = control_plane::step(&mut report, &places) {
                 println!("{}", program.display());
@@ -108,6 +110,11 @@ fn main() -> ExitCode {
         }
     }
     report.finish()
+}
+
+/// Whether what is compared is to be written instead.
+fn bless() -> bool {
+    std::env::var("TENURE_BLESS").is_ok_and(|value| value == "1")
 }
 
 #[cfg(test)]
@@ -139,6 +146,7 @@ mod tests {
             "bench --quick --only floor,handover-1 --out f",
             "bench --list",
             "bench --draw --out f",
+            "instructions",
             "control-plane",
         ] {
             assert!(parse(word).is_ok(), "{word}");

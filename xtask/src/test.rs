@@ -8,7 +8,7 @@ use crate::TestArgs;
 use crate::places::Places;
 use crate::report::{Report, Verdict};
 use crate::rust::RealServer;
-use crate::{control_plane, deny, go, rules, rust, sim};
+use crate::{control_plane, deny, go, instructions, rules, rust, sim};
 
 /// From the quickest to the slowest, so that what is wrong shows early.
 pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
@@ -18,6 +18,7 @@ pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
     rust::docs(report, places);
     rust::tests(report, places);
     sim::steps(report, places);
+    instructions::step(report, places, false, args.install);
     real(report, places, args);
 }
 
