@@ -3,16 +3,21 @@
 use tenure_sim::{
     fault::FaultKind,
     plan::{Draw, LockKind, Plan},
-    run::{Depth, run},
+    run::{Depth, Report, run},
 };
 
-fn holds(seed: u64, lock: Option<LockKind>, depth: Depth) {
+fn holds(seed: u64, lock: Option<LockKind>, depth: Depth) -> Report {
     let draw = Draw {
         lock,
         ..Draw::default()
     };
     let report = run(&Plan::draw(seed, &draw), depth, &[], |_, _| {});
     assert_eq!(report.violation, None, "seed {seed}");
+    report
+}
+
+fn holds_when_asked(seed: u64, lock: Option<LockKind>, depth: Depth) {
+    let report = holds(seed, lock, depth);
     let asked = report.struck.keys().any(|kind| kind.is_a_request());
     assert!(asked, "seed {seed} has people who ask for something");
 }
@@ -20,7 +25,7 @@ fn holds(seed: u64, lock: Option<LockKind>, depth: Depth) {
 /// Whoever trusts wall clocks went by a record's age, and the checker by that of a pause's end.
 #[test]
 fn l26_what_people_ask_makes_a_record_no_younger() {
-    holds(17_714, Some(LockKind::Lease), Depth::Core);
+    holds_when_asked(17_714, Some(LockKind::Lease), Depth::Core);
 }
 
 /// A pause, or a request, that came with a new label was taken for another record by the checker.
@@ -28,7 +33,7 @@ fn l26_what_people_ask_makes_a_record_no_younger() {
 #[test]
 fn l26_what_people_ask_restarts_no_wait() {
     for seed in [7_000_122, 7_000_155] {
-        holds(seed, None, Depth::Stack);
+        holds_when_asked(seed, None, Depth::Stack);
     }
 }
 
@@ -51,4 +56,14 @@ fn l25_a_request_that_is_none_to_the_present_term_ends_no_term() {
             .unwrap_or(0);
     }
     assert!(asked > 3000, "{asked}");
+}
+
+/// Somebody took the record out of a lock for life and then deleted it, before the one who had
+/// created it had its answer: that one was not among those whom the deletion excuses.
+#[test]
+fn a_deletion_by_hand_is_not_covered_whatever_was_edited_before() {
+    let report = holds(7_374_957, None, Depth::Core);
+    for kind in [FaultKind::PeopleEdit, FaultKind::PeopleDelete] {
+        assert!(report.struck.contains_key(&kind), "{kind}");
+    }
 }

@@ -27,7 +27,7 @@ impl LifeModel {
         }
         match fault.kind {
             FaultKind::PeopleDelete => {
-                let holder = self.holder();
+                let holder = self.may_lead();
                 self.delete(desk, Author::Person, None, None);
                 desk.excuse(fault.kind, Against::Everybody, holder);
                 true
@@ -47,6 +47,13 @@ impl LifeModel {
         self.cluster
             .process(ProcessId(number))
             .map(|_| ProcessId(number))
+    }
+
+    /// The process that may lead by the lock, or will when it has the answer to its create, though
+    /// somebody has taken its record out since.
+    fn may_lead(&self) -> Option<ProcessId> {
+        let id = ProcessId(self.server.lock()?.process()?);
+        self.cluster.process(id).map(|_| id)
     }
 
     /// A controller labels what it finds, again and again.
@@ -164,7 +171,7 @@ impl LifeModel {
 
     fn is_recreated(&mut self, desk: &mut Desk<Self>, fault: &Fault) -> bool {
         let mut rng = Rng::new(fault.salt, 113);
-        let holder = self.holder();
+        let holder = self.may_lead();
         let copy = if rng.chance(500) {
             self.server.copy(rng.next_u64())
         } else {

@@ -27,6 +27,9 @@ pub(super) struct Stored {
     pub(super) version: Version,
     pub(super) being_deleted: bool,
     pub(super) since: Nanos,
+    /// The process whose record was in it when it was created: whatever was edited since, that one
+    /// may lead by it.
+    made_for: Option<u32>,
 }
 
 /// What is written in a lock.
@@ -139,6 +142,10 @@ impl Server {
 
     fn keep(&mut self, now: Nanos, uid: Uid, content: Content, being_deleted: bool) -> &Stored {
         self.revision += 1;
+        let made_for = match &self.lock {
+            Some(lock) if lock.version.uid == uid => lock.made_for,
+            _ => content.process(),
+        };
         let stored = Stored {
             content,
             version: Version {
@@ -147,6 +154,7 @@ impl Server {
             },
             being_deleted,
             since: now,
+            made_for,
         };
         self.history.push(Past {
             at: now,
@@ -158,6 +166,11 @@ impl Server {
 }
 
 impl Stored {
+    /// The number of the process that may lead by it.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.content.process().or(self.made_for)
+    }
+
     /// As somebody reads it.
     pub(super) fn object(&self) -> LockObject {
         LockObject {
