@@ -145,9 +145,15 @@ impl Waits {
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
             return at;
         };
-        let newest = self.states.last();
-        let same = newest.filter(|(state, _)| *state == *before && says_the_same(before, after));
-        same.map_or(at, |(_, since)| *since)
+        if !says_the_same(before, after) {
+            return at;
+        }
+        match self.states.last() {
+            Some((state, since)) if state == before => *since,
+            // It was there before everything.
+            None => write.since,
+            Some(_) => at,
+        }
     }
 
     fn creates(&mut self, write: &Write) {
