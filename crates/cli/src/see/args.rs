@@ -1,0 +1,154 @@
+//! The command lines of the verbs that look, as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::args::ClusterArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SeeCommand {
+    /// Show locks of every kind: who holds them, since when, and how they are
+    Status(StatusArgs),
+    /// Say why this one leads, or why nobody does, and what helps
+    Explain(ExplainArgs),
+    /// Check that this cluster, and this user's rights, are fit for leader election
+    Doctor(DoctorArgs),
+    /// Who led when, from the Events that leaders have left
+    History(HistoryArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command into a directory
+    Man(ManArgs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table with everything in it
+    Wide,
+    /// Everything, for programs
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// Kind and name only
+    Name,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Namespace of the lock [default: the context's, or the Pod's own]
+    #[arg(long, short, env = "TENURE_NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// Name of the lock, or KIND/NAME [default: all]
+    pub(crate) name: Option<String>,
+
+    /// Look in all namespaces
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+
+    /// How to show it
+    #[arg(long, short, value_enum)]
+    pub(crate) output: Option<Format>,
+
+    /// Say only whether this identity, Pod or Pod's uid leads: exit code 0 if so, 3 if not
+    #[arg(long, value_name = "ID", requires = "name", conflicts_with_all = ["output", "all_namespaces"])]
+    pub(crate) is_leader: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// Name of the lock, or KIND/NAME
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = HISTORY_EXAMPLES)]
+pub(crate) struct HistoryArgs {
+    /// Name of the lock, or KIND/NAME
+    pub(crate) name: String,
+
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub(crate) struct ManArgs {
+    /// A directory that is there [default: print the program's own page]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  tenure status -A
+  tenure status nightly -n shop -o wide
+  tenure status lease/nightly -o json
+  tenure status nightly --is-leader worker-0 && ./only-there
+
+Words: healthy, held, free, expired, wedged, orphaned, twin, odd-duration, paused, strange;
+docs/see.md says what each rests on.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  tenure explain nightly -n shop";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  tenure doctor
+  tenure doctor -n shop --context staging";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  tenure history nightly -n shop
+  tenure history nightly --json | jq .reason";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(tenure completions bash)
+  tenure completions fish > ~/.config/fish/completions/tenure.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  tenure man | man -l -
+  tenure man ~/.local/share/man/man1";
