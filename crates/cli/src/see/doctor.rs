@@ -84,7 +84,10 @@ impl Sheet {
                 "BAD "
             }
         };
-        for line in wrap(&format!("{mark} {told}"), self.width, 5) {
+        let width = self.width.saturating_sub(5);
+        for (at, line) in wrap(told, width, 0).into_iter().enumerate() {
+            self.text.push_str(if at == 0 { mark } else { "    " });
+            self.text.push(' ');
             self.text.push_str(&line);
             self.text.push('\n');
         }

@@ -101,17 +101,17 @@ pub(crate) async fn gather(api: &Api, wanted: &Wanted) -> Found {
                 locks.extend(read);
             }
             // LeaderLocks need a definition that many clusters do not have.
-            Err(Refusal::NotFound) => {}
+            Err(Refusal::NotFound) => asked -= usize::from(verb == "list"),
             Err(refusal) => {
                 refused += 1;
                 found
                     .missing
                     .push(lacking(kind.plural(), verb, &place, &refusal));
-                found.blind = Some(refusal.told());
+                found.blind.get_or_insert_with(|| refusal.told());
             }
         }
     }
-    if refused < asked {
+    if refused < asked || refused == 0 {
         found.blind = None;
     }
     match pods {
