@@ -105,6 +105,17 @@ impl Api {
         selector: &str,
         only_metadata: bool,
     ) -> Result<Vec<Value>, Refusal> {
+        let (objects, _) = self.list_at(path, selector, only_metadata).await?;
+        Ok(objects)
+    }
+
+    /// As [`Api::list`], with the version from which a watch goes on.
+    pub(crate) async fn list_at(
+        &self,
+        path: &str,
+        selector: &str,
+        only_metadata: bool,
+    ) -> Result<(Vec<Value>, String), Refusal> {
         let accept = if only_metadata {
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         } else {
@@ -112,6 +123,7 @@ impl Api {
         };
         let mut objects = Vec::new();
         let mut token = String::new();
+        let mut version = String::new();
         for _ in 0..MOST_PAGES {
             let separator = if selector.is_empty() { "" } else { "&" };
             let mut uri = format!("{path}?limit={PAGE}{separator}{selector}");
@@ -123,6 +135,10 @@ impl Api {
             if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
                 objects.extend(items);
             }
+            page.pointer("/metadata/resourceVersion")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .clone_into(&mut version);
             page.pointer("/metadata/continue")
                 .and_then(Value::as_str)
                 .unwrap_or_default()
@@ -131,7 +147,7 @@ impl Api {
                 break;
             }
         }
-        Ok(objects)
+        Ok((objects, version))
     }
 
     /// Whether this user may do that, by the server's own word.

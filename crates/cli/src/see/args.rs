@@ -16,6 +16,11 @@ pub(crate) enum SeeCommand {
     Doctor(DoctorArgs),
     /// Who led when, from the Events that leaders have left
     History(HistoryArgs),
+    /// Watch locks as they change: lanes in a terminal, lines elsewhere
+    #[command(visible_alias = "top")]
+    Watch(WatchArgs),
+    /// Draw what `tenure watch --record` wrote down
+    Timeline(TimelineArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command into a directory
@@ -98,6 +103,43 @@ pub(crate) struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub(crate) struct WatchArgs {
+    /// Name of the lock, or KIND/NAME [default: all]
+    pub(crate) name: Option<String>,
+
+    /// Look in all namespaces
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+
+    /// Write down what is seen, one JSON object a line, for `tenure timeline`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// One JSON object a line on standard output, even in a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// End after that long (such as 30s, 5m)
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::args::duration)]
+    pub(crate) time: Option<std::time::Duration>,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = TIMELINE_EXAMPLES)]
+pub(crate) struct TimelineArgs {
+    /// What `tenure watch --record` wrote
+    pub(crate) file: PathBuf,
+
+    /// Where to write the picture
+    #[arg(long, value_name = "OUT")]
+    pub(crate) svg: PathBuf,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = COMPLETIONS_EXAMPLES)]
 pub(crate) struct CompletionsArgs {
     /// Which shell
@@ -142,6 +184,19 @@ const HISTORY_EXAMPLES: &str = "\
 Examples:
   tenure history nightly -n shop
   tenure history nightly --json | jq .reason";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  tenure watch
+  tenure watch nightly --record nightly.jsonl
+  tenure watch -A --json | jq .holder
+
+Keys: q ends, / filters by name, s changes the order, Esc shows all again.";
+
+const TIMELINE_EXAMPLES: &str = "\
+Examples:
+  tenure watch nightly --record nightly.jsonl
+  tenure timeline nightly.jsonl --svg nightly.svg";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -88,7 +88,8 @@ impl Word {
         !matches!(self, Self::Healthy | Self::Held | Self::Free | Self::Paused)
     }
 
-    fn weight(self) -> u8 {
+    /// The most serious is least.
+    pub(crate) fn weight(self) -> u8 {
         match self {
             Self::Twin => 0,
             Self::Wedged => 1,

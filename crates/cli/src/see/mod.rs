@@ -12,6 +12,7 @@ mod formats;
 mod gather;
 mod history;
 mod judge;
+mod live;
 mod lock;
 mod plugin;
 mod pods;
@@ -38,6 +39,8 @@ pub(crate) enum SeeTask {
     Explain(ClusterChoice, Wanted),
     Doctor(ClusterChoice, Wanted),
     History(history::HistoryOptions),
+    Watch(live::WatchOptions),
+    Timeline(std::path::PathBuf, std::path::PathBuf),
     Completions(args::Shell),
     Man(Option<std::path::PathBuf>),
 }
@@ -71,6 +74,18 @@ pub(crate) fn check(command: SeeCommand) -> Result<SeeTask, Failure> {
                 json: args.json,
             })
         }
+        SeeCommand::Watch(args) => {
+            let (cluster, wanted) = place(args.place, args.name.as_deref())?;
+            SeeTask::Watch(live::WatchOptions {
+                cluster,
+                wanted,
+                everywhere: args.all_namespaces,
+                record: args.record,
+                json: args.json,
+                time: args.time,
+            })
+        }
+        SeeCommand::Timeline(args) => SeeTask::Timeline(args.file, args.svg),
         SeeCommand::Completions(args) => SeeTask::Completions(args.shell),
         SeeCommand::Man(args) => {
             if let Some(directory) = args.directory.as_deref().filter(|one| !one.is_dir()) {
@@ -98,6 +113,8 @@ async fn carry_out(task: SeeTask) -> Result<ExitCode, Failure> {
         SeeTask::Explain(cluster, wanted) => explain::run(&cluster, wanted).await,
         SeeTask::Doctor(cluster, wanted) => doctor::run(&cluster, wanted).await,
         SeeTask::History(options) => history::run(options).await,
+        SeeTask::Watch(options) => live::run(options).await,
+        SeeTask::Timeline(file, svg) => live::timeline(&file, &svg),
         SeeTask::Completions(shell) => shells::completions(shell),
         SeeTask::Man(directory) => shells::man(directory.as_deref()),
     }
