@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Resume(crate::steer::args::ResumeArgs),
     /// Break the lock of a holder that is dead
     Release(crate::steer::args::ReleaseArgs),
+    #[command(flatten)]
+    See(crate::see::SeeCommand),
     /// Print the rights that a candidate needs, as YAML
     Rbac(RbacArgs),
     /// Print the definition of the custom resource LeaderLock, as YAML, or install it
@@ -283,6 +285,7 @@ Examples:
   tenure demo                                    see an election, no cluster needed
   tenure campaign nightly                        stand for election on the Lease nightly
   tenure run nightly -- ./report --all           run a command while leading
+  tenure status -A                               who holds which lock, and how it is
   tenure rbac nightly -n shop --service-account worker | kubectl apply -f -
   tenure dev-server                              an API server to try it on";
 

@@ -12,6 +12,7 @@ mod manifests;
 mod names;
 #[cfg(unix)]
 mod run;
+mod see;
 mod signals;
 mod steer;
 mod tasks;
@@ -25,6 +26,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     #[cfg(unix)]
     if let Some(code) = run::stage(&arguments) {
+        return code;
+    }
+    if let Some(code) = see::complete(&arguments) {
         return code;
     }
     let command_line = match tasks::parse(arguments) {
@@ -85,6 +89,7 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
                 .map_err(|failure| failure.with_code(run::FAILED)),
             Task::SteerRights(yaml) => console::print(&yaml).map(|()| ExitCode::SUCCESS),
             Task::Steer(order) => steer::run(*order).await,
+            Task::See(task) => see::run(*task).await,
             Task::Rbac(rights) => manifests::rbac(&rights),
             Task::Crd(install) => manifests::crd(install).await,
             Task::DevServer(options) => dev_server::run(options).await,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{FromArgMatches as _, error::ErrorKind};
 use tenure::{Kind, LeaseTiming, LifeTiming, rbac::Rights};
 
 use crate::{
@@ -33,6 +33,7 @@ pub(crate) enum Task {
     Steer(Box<crate::steer::Order>),
     /// The YAML.
     SteerRights(String),
+    See(Box<crate::see::SeeTask>),
     Rbac(Rights),
     /// Install it there, or print it.
     Crd(Option<ClusterChoice>),
@@ -97,7 +98,8 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<CommandLine, ExitCode> {
 
 /// The same without printing anything.
 pub(crate) fn read(args: Vec<OsString>) -> Result<CommandLine, clap::Error> {
-    CommandLine::try_parse_from(args)
+    let matches = crate::see::command(&args).try_get_matches_from(args)?;
+    CommandLine::from_arg_matches(&matches)
 }
 
 /// The exit code if this command line makes no sense. Those of `tenure run` are the command's, so
@@ -148,6 +150,7 @@ pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
                 account,
             ))
         }
+        Command::See(command) => Task::See(Box::new(crate::see::check(command)?)),
         Command::Rbac(args) => Task::Rbac(rights(&args)?),
         Command::Crd(args) => Task::Crd(args.install.then_some(ClusterChoice {
             kubeconfig: args.kubeconfig,
@@ -401,6 +404,8 @@ fn one_line(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn task(line: &str) -> Result<Task, Failure> {

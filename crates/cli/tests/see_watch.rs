@@ -1,0 +1,136 @@
+//! `tenure watch` and `tenure timeline`: what changes is said, written down, and drawn.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Running, output, refusal, tenure, text};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tenure_harness::TestServer;
+
+fn watch(server: &TestServer, words: &[&str]) -> Command {
+    let mut command = tenure(&["watch", "-n", "default", "--kubeconfig"]);
+    command.arg(server.kubeconfig()).args(words);
+    command
+}
+
+async fn hold(server: &TestServer, holder: &str, renewed: &str) {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "nightly"},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 600, "renewTime": renewed},
+    });
+    server.apply("default", lease).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_is_said_written_down_and_drawn() {
+    let server = TestServer::embedded().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let record = directory.path().join("nightly.jsonl");
+    hold(&server, "a", "2026-03-01T09:30:00.000000Z").await;
+    let words = ["nightly", "--json", "--record", record.to_str().unwrap()];
+    let mut running = Running::start(&mut watch(&server, &words));
+    running.event("begin");
+    assert_eq!(running.event("held")["holder"], "a");
+    hold(&server, "", "2026-03-01T09:30:01.000000Z").await;
+    assert_eq!(running.event("free")["name"], "nightly");
+    hold(&server, "b", "2026-03-01T09:30:02.000000Z").await;
+    assert_eq!(running.event("held")["holder"], "b");
+    // Ten minutes before b's time is over.
+    hold(&server, "c", "2026-03-01T09:30:03.000000Z").await;
+    assert_eq!(running.event("overlap")["holder"], "c");
+    let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly";
+    server
+        .call(http::Method::DELETE, path, &Value::Null)
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
+    running.event("gone");
+    running.signal(Signal::INT);
+    assert_eq!(running.wait().code(), Some(130));
+
+    let svg = directory.path().join("nightly.svg");
+    let args = [
+        "timeline",
+        record.to_str().unwrap(),
+        "--svg",
+        svg.to_str().unwrap(),
+    ];
+    let drawn = output(&args);
+    assert!(drawn.status.success(), "{}", text(&drawn.stderr));
+    let picture = std::fs::read_to_string(svg).unwrap();
+    assert!(picture.starts_with("<svg "), "{picture}");
+    for words in [
+        "nightly: a",
+        "nightly: b",
+        "nightly: c",
+        "1 taken before their time was over",
+    ] {
+        assert!(picture.contains(words), "{words}: {picture}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_when_its_watches_are_cut_and_says_what_it_may_not_see() {
+    let server = TestServer::embedded().await.unwrap();
+    let api = server.embedded_server().unwrap();
+    api.deny("list", "configmaps");
+    let mut running = Running::start(&mut watch(&server, &["--json"]));
+    hold(&server, "a", "2026-03-01T09:30:00.000000Z").await;
+    running.event("held");
+    api.end_watches();
+    hold(&server, "b", "2026-03-01T09:30:02.000000Z").await;
+    // What a stretch without a watch has hidden is not called an overlap.
+    let line = running.line().unwrap();
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&event["event"], &event["holder"]),
+        (&json!("held"), &json!("b")),
+        "{line}"
+    );
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), Some(143));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_for_people_and_it_ends_when_it_was_asked_to() {
+    let server = TestServer::embedded().await.unwrap();
+    hold(&server, "evil\x1b[2J", "2026-03-01T09:30:00.000000Z").await;
+    let done = watch(&server, &["--for", "1s"]).output().unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let told = text(&done.stdout);
+    assert!(
+        told.contains("default/nightly (Lease) held by evil\\u{1b}[2J"),
+        "{told}"
+    );
+    assert!(
+        told.lines().last().unwrap().contains("ended after 1"),
+        "{told}"
+    );
+}
+
+#[test]
+fn files_that_hold_nothing_of_the_kind_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("f");
+    let (file_name, out) = (file.to_str().unwrap(), directory.path().join("o.svg"));
+    let draw = ["timeline", file_name, "--svg", out.to_str().unwrap()];
+    assert!(refusal(&draw, 1).contains("cannot read"));
+    std::fs::write(&file, "").unwrap();
+    assert!(refusal(&draw, 1).contains("there is nothing in"));
+    std::fs::write(&file, "{\"at\":1,\"event\":\"begin\"}\n\u{0}\n").unwrap();
+    assert!(refusal(&draw, 1).contains("line 2 of"));
+    // Times at the ends of what a number holds, and half a line at the end.
+    let lines = format!(
+        "{{\"at\":{},\"event\":\"held\",\"name\":\"<&\"}}\n{{\"at\":{},\"event\":\"overlap\",\"until\":7}}\n{{\"at",
+        i64::MIN,
+        i64::MAX
+    );
+    std::fs::write(&file, lines).unwrap();
+    assert!(output(&draw).status.success());
+    assert!(refusal(&["timeline", file_name], 2).contains("--svg"));
+}
