@@ -69,3 +69,10 @@ fn a_deletion_by_hand_is_not_covered_whatever_was_edited_before() {
         assert!(report.struck.contains_key(&kind), "{kind}");
     }
 }
+
+/// A held Lease was deleted, and another came and went, while a standby's watch was out of order: it
+/// took the new one at once.
+#[test]
+fn l2_another_object_is_waited_for_like_the_absence_before_it() {
+    holds(7_556_540, None, Depth::Core);
+}

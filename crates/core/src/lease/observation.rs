@@ -240,6 +240,10 @@ impl Observation {
         if self.present_holder() != observed.spec.holder() {
             self.holder_since = now;
         }
+        if self.is_another_object(&observed) {
+            // The one that is known was deleted, by whomever it was held then.
+            self.wait(now, Former::Somebody, self.standing);
+        }
         self.start_wait(now, &observed);
         self.place = Place::Present(observed);
         Change::Changed
@@ -258,6 +262,10 @@ impl Observation {
         self.holder_since = now;
         self.place = Place::Absent;
         Change::Changed
+    }
+
+    fn is_another_object(&self, observed: &Observed) -> bool {
+        matches!(&self.place, Place::Present(known) if known.version.uid != observed.version.uid)
     }
 
     fn present_holder(&self) -> Option<&Arc<str>> {

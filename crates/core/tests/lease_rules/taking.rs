@@ -121,6 +121,33 @@ fn l2_what_a_person_leaves_behind_is_waited_for_as_long_as_the_holder_that_it_hi
     }
 }
 
+/// Seed 7556540 at core depth: the old Lease was held, unseen, when somebody deleted it; the new one
+/// was held and given up meanwhile.
+#[test]
+fn l2_another_uid_tells_of_an_absence_that_was_not_seen_whoever_gave_up_the_new_one() {
+    for by in ["watch", "read"] {
+        let mut bench = Bench::new();
+        bench.stand_before(Outcome::Done(foreign("", 1, 5)));
+        bench.now = 14_000;
+        if by == "watch" {
+            bench.watch(released("v", 9));
+        } else {
+            bench.give(Event::WatchOpened);
+            bench.read_is(Outcome::Done(released("v", 9)));
+        }
+        bench.until(28_999);
+        bench.calls.retain(|(_, request)| *request != Request::Read);
+        assert!(bench.calls.is_empty(), "{by}: taken at {} ms", bench.now);
+        bench.until(29_000);
+        assert!(matches!(bench.call(), (_, Request::Replace { .. })), "{by}");
+    }
+    // What was given up in the same object is free at once.
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(held("other", 15, 5)));
+    bench.watch(released("u", 6));
+    assert!(matches!(bench.call(), (_, Request::Replace { .. })));
+}
+
 #[test]
 fn l2_a_foreign_holders_largest_duration_counts() {
     let mut bench = Bench::new();

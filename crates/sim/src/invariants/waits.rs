@@ -254,10 +254,15 @@ impl Observer {
             .record
             .as_ref()
             .is_some_and(|record| says_the_same(record, state));
-        self.record = Some(state.clone());
-        self.absent = false;
+        let before = self.record.replace(state.clone());
+        let unseen_absence = before.is_some_and(|record| record.uid != state.uid);
+        // An absence that an answer has shown before begins nothing.
+        let known_absence = std::mem::take(&mut self.absent);
         if std::mem::take(&mut self.unsure) || says_the_same {
             return;
+        }
+        if unseen_absence && !known_absence {
+            self.wait(at, Former::Somebody);
         }
         if state.released {
             self.released(state);
