@@ -154,7 +154,8 @@ impl<'a> Picture<'a> {
             _ => whole
                 .into_iter()
                 .find(|step| shown / step <= 12)
-                .unwrap_or(3000),
+                // However long it was, there are few lines.
+                .unwrap_or_else(|| (shown / 12).next_multiple_of(600).max(600)),
         };
         let first = begin
             .saturating_sub(*zero)

@@ -70,7 +70,7 @@ pub(crate) fn item(lock: &Lock, judgement: &Judgement) -> Value {
         "forLife": renewed.is_none(),
         "leaseDurationSeconds": renewed.and_then(|renewed| renewed.duration_seconds),
         "acquireTime": renewed.and_then(|renewed| renewed.acquired).and_then(rfc3339),
-        "renewTime": renewed.and_then(|renewed| renewed.renewed).and_then(rfc3339),
+        "renewTime": renewed.and_then(|renewed| renewed.renew_time).and_then(rfc3339),
         "transitions": renewed.and_then(|renewed| renewed.transitions),
         "heldSeconds": judgement.held_for.map(seconds),
         "renewedSecondsAgo": judgement.renewed_ago.map(seconds),

@@ -1,5 +1,6 @@
 //! `tenure history`: who led when, from the Events that leaders leave behind.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -63,10 +64,9 @@ pub(crate) async fn run(options: HistoryOptions) -> Result<ExitCode, Failure> {
         ));
     }
     let text: String = if options.json {
-        entries
-            .iter()
-            .map(|entry| format!("{}\n", entry.json()))
-            .collect()
+        entries.iter().fold(String::new(), |text, entry| {
+            text + &entry.json().to_string() + "\n"
+        })
     } else {
         lines(&entries)
     };
@@ -158,15 +158,13 @@ fn lines(entries: &[Entry]) -> String {
                 .last
                 .and_then(rfc3339)
                 .map(|last| format!(", last at {last}"));
-            line.push_str(&format!(
-                " ({} times{})",
-                entry.count,
-                until.unwrap_or_default()
-            ));
+            let until = until.unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = write!(line, " ({} times{until})", entry.count);
         }
         // How long nobody led, or how long this one did, is what people look for.
         if let Some(passed) = since_the_last(entries, at) {
-            line.push_str(&format!("  [{passed}]"));
+            let _ = write!(line, "  [{passed}]");
         }
         text.push_str(&line);
         text.push('\n');

@@ -180,7 +180,7 @@ fn by_renewals(
     pods: Option<&[&Pod]>,
     moment: Moment,
 ) -> bool {
-    judgement.renewed_ago = renewed.renewed.map(|at| moment.now.saturating_sub(at));
+    judgement.renewed_ago = renewed.renew_time.map(|at| moment.now.saturating_sub(at));
     let Some(holder) = renewed.holder.as_deref() else {
         let why = if renewed.released {
             "its last holder has given it up"
@@ -244,7 +244,7 @@ fn odd_times(judgement: &mut Judgement, renewed: &Renewed, moment: Moment) {
         ),
         Some(_) => {}
     }
-    match renewed.renewed {
+    match renewed.renew_time {
         None => judgement.add(
             Word::Strange,
             "it has a holder and no renewTime: nobody can tell when it ends",

@@ -56,7 +56,7 @@ pub(crate) struct Renewed {
     pub(crate) holder: Option<String>,
     pub(crate) duration_seconds: Option<i64>,
     pub(crate) acquired: Option<i64>,
-    pub(crate) renewed: Option<i64>,
+    pub(crate) renew_time: Option<i64>,
     pub(crate) transitions: Option<i64>,
     /// Its last writer has given it up with this write.
     pub(crate) released: bool,
@@ -189,7 +189,7 @@ impl Renewed {
     /// When it ends by its own word.
     pub(crate) fn end(&self) -> Option<i64> {
         let duration = self.duration_seconds?.saturating_mul(1_000_000);
-        Some(self.renewed?.saturating_add(duration))
+        Some(self.renew_time?.saturating_add(duration))
     }
 
     /// The name before the first `_`: the Pod's or the host's, by the habit of all implementations.
@@ -273,13 +273,11 @@ impl Fields<'_> {
 
     fn text(&mut self, name: &str) -> Option<String> {
         let value = self.present(name)?;
-        match value.as_str() {
-            Some(text) => Some(text.to_owned()).filter(|text| !text.is_empty()),
-            None => {
-                self.odd(name, &value, "text");
-                None
-            }
-        }
+        let Some(text) = value.as_str() else {
+            self.odd(name, &value, "text");
+            return None;
+        };
+        Some(text.to_owned()).filter(|text| !text.is_empty())
     }
 
     fn number(&mut self, name: &str) -> Option<i64> {
@@ -339,7 +337,7 @@ fn renewed(
             ));
             "another program"
         }
-        Some(mark) if at(mark) == renewed.renewed => {
+        Some(mark) if at(mark) == renewed.renew_time => {
             renewed.released = mark["released"] == true;
             "tenure"
         }

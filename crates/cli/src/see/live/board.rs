@@ -119,7 +119,7 @@ impl Board {
             }
             track.renewal = None;
         }
-        let said = lock.renewed().and_then(|renewed| renewed.renewed);
+        let said = lock.renewed().and_then(|renewed| renewed.renew_time);
         if track.renewal.is_none_or(|(known, _)| known != said) {
             track.renewal = Some((said, at));
         }

@@ -1,6 +1,8 @@
 //! `tenure watch`: locks as they change, and `tenure timeline`, which draws what was written down.
 
 mod board;
+mod choice;
+mod screen;
 mod source;
 mod timeline;
 mod view;
@@ -63,7 +65,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
     let mut show = if options.json || !console::can_draw() {
         Show::Lines { json: options.json }
     } else {
-        Show::Screen(Box::new(view::Screen::open(options.everywhere)?))
+        Show::Screen(Box::new(screen::Screen::open(options.everywhere)?))
     };
     let mut watching = Watching {
         board: Board::new(wall()),
@@ -141,7 +143,7 @@ struct Watching {
 
 enum Show {
     Lines { json: bool },
-    Screen(Box<view::Screen>),
+    Screen(Box<screen::Screen>),
 }
 
 impl Show {

@@ -67,7 +67,7 @@ pub(crate) async fn follow(api: Arc<Api>, kind: Kind, wanted: Wanted, tell: Send
                     escaped(&version)
                 );
                 // How it ended does not matter: what was missed is in the next list.
-                let _ = watch(&api, uri, kind, named, &tell).await;
+                let _ = Box::pin(watch(&api, uri, kind, named, &tell)).await;
                 if tell.send(News::Torn(kind)).await.is_err() {
                     return;
                 }
@@ -159,7 +159,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if self.buffer.len() > MOST_BYTES {
                 return None;
             }
-            let mut some = [0; 16 << 10];
+            let mut some = vec![0; 16 << 10];
             match self.reader.read(&mut some).await {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => self.buffer.extend_from_slice(&some[..read]),

@@ -1,217 +1,31 @@
-//! Locks and lanes on a terminal. The terminal is given back however this ends.
+//! Locks and lanes, as they are drawn.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::BTreeSet;
 
 use ratatui::{
-    Frame, Terminal,
-    backend::CrosstermBackend,
-    crossterm::{
-        cursor,
-        event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
-        execute,
-        terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
-    },
+    Frame,
     style::{Color, Modifier, Style},
     text::{Line, Span},
     widgets::Paragraph,
 };
-use tokio::sync::mpsc;
 
-use super::board::{Board, Key, Track};
-use crate::{
-    console,
-    failure::Failure,
-    see::{
-        judge::{Judgement, Moment, Word, judge},
-        pods::Pod,
-        text::{columns, cut, harmless, span},
-    },
+use super::{
+    board::{Board, Key, Track},
+    choice::{Choice, Order},
+};
+use crate::see::{
+    judge::{Judgement, Moment, Word, judge},
+    pods::Pod,
+    text::{columns, cut, harmless, span},
 };
 
-/// The screen while it is ours.
-pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<io::Stdout>>,
-    keys: mpsc::Receiver<KeyEvent>,
-    choice: Choice,
-    /// Dropped last: gives the terminal back.
-    _taken: Taken,
-}
-
-/// What the keys have chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Choice {
-    filter: String,
-    typing: bool,
-    order: Order,
-    /// How many lines are scrolled past.
-    scrolled: usize,
-    namespaces: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Order {
-    #[default]
-    Name,
-    Holder,
-    /// What needs looking at comes first.
-    Health,
-    /// Who has come last comes first.
-    Newest,
-}
-
-struct Taken(Arc<AtomicBool>);
-
-/// How often the thread that reads keys looks whether it is still wanted.
-const KEY_SLICE: Duration = Duration::from_millis(100);
-
-impl Screen {
-    pub(crate) fn open(namespaces: bool) -> Result<Self, Failure> {
-        let unfit = |error: io::Error| {
-            Failure::failed("this terminal cannot be drawn on; use --json, or pipe it")
-                .because(error)
-        };
-        let taken = Taken(Arc::new(AtomicBool::new(true)));
-        terminal::enable_raw_mode().map_err(unfit)?;
-        execute!(io::stdout(), EnterAlternateScreen, cursor::Hide).map_err(unfit)?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(unfit)?;
-        let (sender, keys) = mpsc::channel(64);
-        let wanted = taken.0.clone();
-        let reader = move || {
-            while wanted.load(Ordering::Relaxed) {
-                match event::poll(KEY_SLICE) {
-                    Ok(false) => {}
-                    Ok(true) => match event::read() {
-                        Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => {
-                            if sender.blocking_send(key).is_err() {
-                                return;
-                            }
-                        }
-                        Ok(_) => {}
-                        Err(_) => return,
-                    },
-                    // No terminal any more: the end of the channel says so.
-                    Err(_) => return,
-                }
-            }
-        };
-        std::thread::Builder::new()
-            .name("keys".to_owned())
-            .spawn(reader)
-            .map_err(unfit)?;
-        let choice = Choice {
-            namespaces,
-            ..Choice::default()
-        };
-        Ok(Self {
-            terminal,
-            keys,
-            choice,
-            _taken: taken,
-        })
-    }
-
-    /// Takes the next key; whether to go on after it. Cancel safe.
-    pub(crate) async fn key(&mut self) -> bool {
-        match self.keys.recv().await {
-            Some(key) => self.choice.press(key),
-            None => false,
-        }
-    }
-
-    pub(crate) fn draw(
-        &mut self,
-        board: &Board,
-        pods: Option<&[Pod]>,
-        moment: Moment,
-        trouble: &[String],
-    ) -> Result<(), Failure> {
-        let colours = console::colours();
-        let choice = &mut self.choice;
-        let drawn = self.terminal.draw(|frame| {
-            picture(
-                frame,
-                &Seen {
-                    board,
-                    pods,
-                    moment,
-                    trouble,
-                    colours,
-                },
-                choice,
-            );
-        });
-        drawn.map(drop).map_err(|error| {
-            Failure::failed("the terminal is gone; use --json, or pipe it").because(error)
-        })
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, cursor::Show);
-        let _ = terminal::disable_raw_mode();
-    }
-}
-
-impl Choice {
-    /// Whether to go on.
-    fn press(&mut self, key: KeyEvent) -> bool {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        match key.code {
-            KeyCode::Char('c' | 'd') if control => return false,
-            KeyCode::Esc => {
-                self.typing = false;
-                self.filter.clear();
-            }
-            KeyCode::Enter => self.typing = false,
-            KeyCode::Backspace if self.typing => {
-                self.filter.pop();
-            }
-            KeyCode::Char(typed) if self.typing && !control => {
-                // Names are not longer.
-                if self.filter.len() < 253 {
-                    self.filter.push(typed);
-                }
-                self.scrolled = 0;
-            }
-            KeyCode::Char('q') => return false,
-            KeyCode::Char('/') => self.typing = true,
-            KeyCode::Char('s') => {
-                self.order = match self.order {
-                    Order::Name => Order::Holder,
-                    Order::Holder => Order::Health,
-                    Order::Health => Order::Newest,
-                    Order::Newest => Order::Name,
-                };
-                self.scrolled = 0;
-            }
-            KeyCode::Down | KeyCode::Char('j') => self.scrolled = self.scrolled.saturating_add(1),
-            KeyCode::Up | KeyCode::Char('k') => self.scrolled = self.scrolled.saturating_sub(1),
-            KeyCode::PageDown => self.scrolled = self.scrolled.saturating_add(10),
-            KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(10),
-            KeyCode::Home => self.scrolled = 0,
-            _ => {}
-        }
-        true
-    }
-}
-
 /// What is drawn.
-struct Seen<'a> {
-    board: &'a Board,
-    pods: Option<&'a [Pod]>,
-    moment: Moment,
-    trouble: &'a [String],
-    colours: bool,
+pub(super) struct Seen<'a> {
+    pub(super) board: &'a Board,
+    pub(super) pods: Option<&'a [Pod]>,
+    pub(super) moment: Moment,
+    pub(super) trouble: &'a [String],
+    pub(super) colours: bool,
 }
 
 const HELD: char = '█';
@@ -219,7 +33,7 @@ const STANDS: char = '─';
 const NOBODY: char = '·';
 const OVERLAP: char = '!';
 
-fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choice) {
+pub(super) fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choice) {
     let area = frame.area();
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     // The board goes by this machine's clock, the judgement by the server's.
@@ -254,7 +68,9 @@ fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choice) {
     };
     let body: Vec<Line<'static>> = rows
         .iter()
-        .flat_map(|(key, track, judgement)| lanes(seen, choice, key, track, judgement, width, now))
+        .flat_map(|(key, track, judgement)| {
+            lanes(seen, choice, key, track, judgement.as_ref(), width, now)
+        })
         .collect();
     let tail = seen.trouble.len().min(2);
     let room = height.saturating_sub(2 + tail);
@@ -326,7 +142,7 @@ fn lanes(
     choice: &Choice,
     key: &Key,
     track: &Track,
-    judgement: &Option<Judgement>,
+    judgement: Option<&Judgement>,
     width: usize,
     now: i64,
 ) -> Vec<Line<'static>> {
@@ -478,7 +294,11 @@ impl Bar {
 
 #[cfg(test)]
 mod tests {
-    use ratatui::backend::TestBackend;
+    use ratatui::{
+        Terminal,
+        backend::TestBackend,
+        crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+    };
     use serde_json::json;
 
     use super::*;
