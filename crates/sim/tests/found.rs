@@ -28,6 +28,8 @@ fn l26_what_people_ask_makes_a_record_no_younger() {
     holds_when_asked(17_714, Some(LockKind::Lease), Depth::Core);
     // The one who asked was the first to write at all.
     holds_when_asked(7_435_165, None, Depth::Core);
+    // Somebody labelled the Lease during the pause.
+    holds_when_asked(7_654_898, None, Depth::Core);
 }
 
 /// A pause, or a request, that came with a new label was taken for another record by the checker.

@@ -149,7 +149,8 @@ impl Waits {
             return at;
         }
         match self.states.last() {
-            Some((state, since)) if state == before => *since,
+            // Labels that changed in between are not told.
+            Some((state, since)) if says_the_same(state, before) => *since,
             // It was there before everything.
             None => write.since,
             Some(_) => at,
