@@ -82,6 +82,17 @@ async fn it_goes_on_when_its_watches_are_cut_and_says_what_it_may_not_see() {
     let mut running = Running::start(&mut watch(&server, &["--json"]));
     hold(&server, "a", "2026-03-01T09:30:00.000000Z").await;
     running.event("held");
+    // What a watch has not yet begun to follow is in the list before it.
+    let opened = || {
+        let requests = api.requests();
+        let mut watches = requests.keys();
+        watches.any(|key| key.verb == "watch" && key.resource.starts_with("leases"))
+    };
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !opened() && std::time::Instant::now() < limit {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(opened(), "no watch within 10 s");
     api.end_watches();
     hold(&server, "b", "2026-03-01T09:30:02.000000Z").await;
     // What a stretch without a watch has hidden is not called an overlap.
