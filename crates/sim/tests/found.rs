@@ -30,6 +30,8 @@ fn l26_what_people_ask_makes_a_record_no_younger() {
     holds_when_asked(7_435_165, None, Depth::Core);
     // Somebody labelled the Lease during the pause.
     holds_when_asked(7_654_898, None, Depth::Core);
+    // It was there before everything, and is as old as its time says.
+    holds_when_asked(7_667_626, None, Depth::Core);
 }
 
 /// A pause, or a request, that came with a new label was taken for another record by the checker.

@@ -17,8 +17,8 @@ use super::{Invariant, named, seconds};
 
 #[derive(Default)]
 pub(super) struct Waits {
-    /// What each resourceVersion was, and since when.
-    states: Vec<(Snapshot, Nanos)>,
+    /// What each resourceVersion was, and since when, unless it was there before everything.
+    states: Vec<(Snapshot, Option<Nanos>)>,
     observers: Vec<Observer>,
 }
 
@@ -134,26 +134,25 @@ impl Waits {
         }
         if let (true, Some((_, written))) = (first, known) {
             for wait in &mut observer.waits {
-                wait.first_and_old = Some(at - written);
+                wait.first_and_old = Some(written.map_or(Nanos::MAX, |written| at - written));
             }
         }
     }
 
     /// Since when the record says what it says after this write: what people ask for beside it makes
     /// it no younger.
-    fn since(&self, at: Nanos, write: &Write) -> Nanos {
+    fn since(&self, at: Nanos, write: &Write) -> Option<Nanos> {
         let (Some(before), Some(after)) = (&write.before, &write.after) else {
-            return at;
+            return Some(at);
         };
         if !says_the_same(before, after) {
-            return at;
+            return Some(at);
         }
         match self.states.last() {
             // Labels that changed in between are not told.
             Some((state, since)) if says_the_same(state, before) => *since,
-            // It was there before everything.
-            None => write.since,
-            Some(_) => at,
+            None => None,
+            Some(_) => Some(at),
         }
     }
 
