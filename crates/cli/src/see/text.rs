@@ -28,6 +28,9 @@ pub(crate) fn span(micros: i64) -> String {
     let seconds = micros.unsigned_abs() / 1_000_000;
     let sign = if micros < 0 { "-" } else { "" };
     let told = match seconds {
+        0 if (1..100_000).contains(&micros.unsigned_abs()) => {
+            format!("{}ms", micros.unsigned_abs().div_ceil(1000))
+        }
         0..=1 => {
             let tenths = micros.unsigned_abs() / 100_000;
             format!("{}.{}s", tenths / 10, tenths % 10)
