@@ -80,6 +80,7 @@
 
 mod always;
 mod begin;
+mod beside;
 mod builder;
 mod call;
 pub mod client;

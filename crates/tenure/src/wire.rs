@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use kube::{Client, client::Body};
+use tokio::sync::Semaphore;
 
 use crate::call::with_causes;
 
@@ -17,9 +18,13 @@ pub(crate) struct Wire(Arc<Inner>);
 
 struct Inner {
     client: Client,
+    aside: Semaphore,
     #[cfg(feature = "rustls-tls")]
     direct: Option<crate::direct::Direct>,
 }
+
+/// How many calls that are no election's may be under way at once.
+const ASIDE: usize = 4;
 
 /// What is read of an answer.
 #[cfg(feature = "rustls-tls")]
@@ -31,6 +36,7 @@ impl Wire {
     pub(crate) fn over(client: Client) -> Self {
         Self(Arc::new(Inner {
             client,
+            aside: Semaphore::const_new(ASIDE),
             #[cfg(feature = "rustls-tls")]
             direct: None,
         }))
@@ -40,6 +46,7 @@ impl Wire {
     pub(crate) fn direct(client: Client, direct: crate::direct::Direct) -> Self {
         Self(Arc::new(Inner {
             client,
+            aside: Semaphore::const_new(ASIDE),
             direct: Some(direct),
         }))
     }
@@ -47,6 +54,11 @@ impl Wire {
     /// For whatever is no call about a lock.
     pub(crate) fn client(&self) -> &Client {
         &self.0.client
+    }
+
+    /// The turns of calls that must not crowd out those about locks.
+    pub(crate) fn aside(&self) -> &Semaphore {
+        &self.0.aside
     }
 
     /// Send it once.
