@@ -256,31 +256,26 @@ impl Keeper {
         let labels = self.labels(wanted);
         let patch = json!({"metadata": {"uid": self.plan.uid, "labels": labels}});
         let outcome = call::call(&self.wire, self.pod.patch(&patch), CALL_LIMIT).await;
-        let (pod, error) = match outcome {
+        let error = match outcome {
             Outcome::Done(pod) if self.fits(&pod, wanted) => {
                 self.own.works();
                 return Round::Settled;
             }
-            Outcome::Done(_) => (
-                None,
-                "something else removes or changes them at once".into(),
-            ),
+            Outcome::Done(_) => "something else removes or changes them at once".into(),
             Outcome::NotFound(_) => return self.gone(),
             Outcome::Conflict | Outcome::AlreadyExists => return Round::Doubtful,
             Outcome::Unknown(error) => {
                 debug!(pod = self.pod.name(), %error, "the own Pod's labels may not have been written");
                 return Round::Failed;
             }
-            Outcome::Refused(error) => (Some(()), error),
+            Outcome::Refused(_) if self.replaced().await => return self.gone(),
+            Outcome::Refused(error) => error,
         };
         if self.own.first() {
             warn!(
                 pod = self.pod.name(), lock = %self.plan.lock, %error,
                 "the own Pod's labels cannot be kept; leading goes on without them"
             );
-        }
-        if pod.is_some() && self.replaced().await {
-            return self.gone();
         }
         Round::Failed
     }
