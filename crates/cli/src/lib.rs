@@ -4,6 +4,7 @@
 mod args;
 mod campaign;
 mod cluster;
+mod config;
 mod console;
 mod demo;
 mod dev_server;
@@ -32,11 +33,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let verbose = command_line.verbose;
-    console::start_log(verbose);
+    console::start_log(verbose, command_line.log_format);
     match tasks::check(command_line).and_then(carry_out) {
         Ok(code) => code,
         Err(failure) => {
-            console::note(&format!("tenure: {}", failure.message(verbose > 0)));
+            console::fail(&format!("tenure: {}", failure.message(verbose > 0)));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -201,6 +201,10 @@ impl Init {
         if !self.containment.is_namespace() {
             stage.arg(rustix::process::getpid().as_raw_pid().to_string());
         }
+        // What configures this tenure is not meant for one that the command starts.
+        for variable in crate::config::variables() {
+            stage.env_remove(variable);
+        }
         let child = stage
             .arg("--")
             .args(&self.command)
