@@ -145,9 +145,11 @@ pub(super) fn own(stage: &str) -> Command {
     };
     let mut command = Command::new(program);
     command.arg0("tenure").arg(stage);
-    if console::log_format() == LogFormat::Json {
-        command.env(console::LOG_FORMAT_VARIABLE, "json");
-    }
+    let format = match console::log_format() {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    command.env(console::LOG_FORMAT_VARIABLE, format);
     command
 }
 
