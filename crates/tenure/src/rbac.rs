@@ -33,6 +33,7 @@ use crate::{
 
 /// What a service account must be allowed to do to stand for election, as manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Rights {
     kind: Kind,
     names: Vec<String>,

@@ -82,7 +82,7 @@ pub(super) struct Reporter {
 struct Line {
     drafts: mpsc::Sender<Draft>,
     task: JoinHandle<()>,
-    _ended: DropGuard,
+    ended: DropGuard,
 }
 
 /// The term that is on.
@@ -182,9 +182,9 @@ impl Reporter {
         let Line {
             drafts,
             task,
-            _ended,
+            ended,
         } = line;
-        drop((drafts, _ended));
+        drop((drafts, ended));
         // An error would mean that the task has panicked.
         let _ = task.await;
     }
@@ -232,7 +232,7 @@ impl Reporter {
             Line {
                 drafts,
                 task: tokio::spawn(until_after(ended.clone(), post.carry(receiver))),
-                _ended: ended.drop_guard(),
+                ended: ended.drop_guard(),
             }
         })
     }

@@ -65,7 +65,7 @@ pub(super) struct Labeller {
 struct Line {
     wanted: watch::Sender<Wanted>,
     task: JoinHandle<()>,
-    _ended: DropGuard,
+    ended: DropGuard,
 }
 
 impl LabelPlan {
@@ -112,9 +112,9 @@ impl Labeller {
             let Line {
                 wanted,
                 task,
-                _ended,
+                ended,
             } = line;
-            drop((wanted, _ended));
+            drop((wanted, ended));
             // An error would mean that the task has panicked.
             let _ = task.await;
         }
@@ -137,7 +137,7 @@ impl Line {
         Self {
             wanted,
             task: tokio::spawn(until_after(ended.clone(), keeper.keep(changes))),
-            _ended: ended.drop_guard(),
+            ended: ended.drop_guard(),
         }
     }
 }
