@@ -157,7 +157,7 @@ pub(crate) struct CampaignArgs {
     #[arg(long)]
     pub(crate) identity: Option<String>,
 
-    /// The Pod that owns a lock for life [default: $POD_NAME]
+    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
     #[arg(long)]
     pub(crate) pod: Option<String>,
 
@@ -238,6 +238,7 @@ pub(crate) struct TimingArgs {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(after_help = RBAC_EXAMPLES)]
 pub(crate) struct RbacArgs {
     /// Kind of lock

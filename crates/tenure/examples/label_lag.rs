@@ -29,7 +29,9 @@ async fn main() -> Result<(), Failure> {
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
         let pod = OwnPod::new(&namespace, name, uid);
         let context = ContextInfo::outside(&namespace, name).with_pod(pod);
-        let builder = LeaderElection::lease_lock("lag").label_pod();
+        let builder = LeaderElection::lease_lock("lag")
+            .cooldown(Duration::ZERO)
+            .label_pod();
         candidates.push(builder.build(server.config(), context)?);
     }
     let (mut given, mut taken) = (Vec::new(), Vec::new());

@@ -229,13 +229,12 @@ impl Given {
             }
             match (&entry.value, arg.get_action()) {
                 (Value::Bool(true), _) => words.push(format!("--{long}").into()),
-                (Value::Bool(false), _) => {}
                 (Value::Text(text), ArgAction::Count) => {
                     let times = text.parse::<u8>().unwrap_or_default();
                     words.extend((0..times).map(|_| OsString::from(format!("--{long}"))));
                 }
                 (Value::Text(text), _) => words.push(format!("--{long}={text}").into()),
-                (Value::Section | Value::Other(_), _) => {}
+                (Value::Bool(false) | Value::Section | Value::Other(_), _) => {}
             }
         }
         let at = (self.at + 1).min(typed.len());

@@ -49,7 +49,7 @@ fn configured_flags() -> Vec<(String, Arg)> {
 fn samples(arg: &Arg) -> [String; 3] {
     let choices = arg.get_possible_values();
     let value_name = arg.get_value_names().and_then(|names| names.first());
-    let plain = match value_name.map(|name| name.as_str()) {
+    let plain = match value_name.map(clap::builder::Str::as_str) {
         Some("TIME" | "MAX_SKEW") => ["7s", "8s", "9s"],
         Some("SIGNAL") => ["USR1", "USR2", "HUP"],
         Some("SHARE") => ["0.1", "0.2", "0.3"],
@@ -333,13 +333,12 @@ fn files_that_are_none_are_refused() {
     };
     assert!(refusal(&file(b"\xff\xfe")).contains("no text in UTF-8"));
     assert!(refusal(&file(&vec![b'#'; 2 << 20])).contains("larger than"));
-    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(b'b'..b'z')
-            .map(|c| {
-                let (c, before) = (char::from(c), char::from(c - 1));
-                format!("{c}: &{c} [*{before},*{before},*{before},*{before},*{before},*{before}]\n")
-            })
-            .collect::<String>();
+    let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for c in b'b'..b'z' {
+        let (c, before) = (char::from(c), char::from(c - 1));
+        let six = [format!("*{before}").as_str(); 6].join(",");
+        bomb.push_str(&[&c.to_string(), ": &", &c.to_string(), " [", &six, "]\n"].concat());
+    }
     let told = refusal(&file(bomb.as_bytes()));
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(refusal(&file("a: ".repeat(10_000).as_bytes())).contains("file:1"));

@@ -35,7 +35,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) identity: Option<String>,
 
-    /// The Pod that owns a lock for life [default: $POD_NAME]
+    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
     #[arg(long)]
     pub(crate) pod: Option<String>,
 
