@@ -82,7 +82,12 @@ impl Settings {
         }
         let node: Node = serde_saphyr::from_str(text).map_err(|error| {
             let line = error.location().map_or(1, |location| location.line());
-            let told = error.without_snippet().to_string();
+            let told = match error.without_snippet() {
+                serde_saphyr::Error::MultipleDocuments { .. } => {
+                    "a configuration is one document, and here begins another".to_owned()
+                }
+                error => error.to_string(),
+            };
             let told = told.lines().next().unwrap_or_default();
             format!("{}:{line}: {told}", path.display())
         })?;

@@ -374,6 +374,7 @@ fn takes(arg: &Arg, value: &Value) -> Result<(), String> {
         (_, Value::Text(text)) => {
             let alone = Arg::new("value")
                 .long(long.to_owned())
+                .value_names(arg.get_value_names().unwrap_or_default().to_vec())
                 .value_parser(arg.get_value_parser().clone());
             let words = ["tenure".to_owned(), format!("--{long}={text}")];
             match Command::new("tenure")

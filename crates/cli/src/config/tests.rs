@@ -296,6 +296,10 @@ fn what_makes_no_sense_is_told_with_its_line_and_what_is_allowed() {
         ("config: other.yaml", "\"config\" cannot be set here"),
         ("wait: 1s\nwait: 2s", "FILE:2: "),
         ("wait: 'x", "FILE:"),
+        (
+            "wait: 1s\n---\nwait: 2s",
+            "FILE:3: a configuration is one document",
+        ),
         ("- wait", "a configuration is keys and values"),
         ("just text", "a configuration is keys and values"),
     ] {

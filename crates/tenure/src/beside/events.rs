@@ -58,6 +58,16 @@ pub(crate) struct About {
     pub(crate) run: u64,
 }
 
+impl About {
+    /// For people: the Pod, where it is known.
+    fn who(&self) -> &str {
+        match &self.pod {
+            Some(pod) => &pod.name,
+            None => &self.identity,
+        }
+    }
+}
+
 /// How a term ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -137,7 +147,7 @@ impl Reporter {
             belief_over: None,
         });
         let again = if again { " again" } else { "" };
-        let (who, token) = (&self.about.identity, token.as_str());
+        let (who, token) = (self.about.who(), token.as_str());
         let note = format!("{who} leads{again}{}, token {token}", term_of(number));
         self.tell(told, at, lock, "BecameLeader", true, note);
     }
@@ -168,7 +178,7 @@ impl Reporter {
                 format!("; the lock could not be released, and frees itself: {error}")
             }
         };
-        let (who, number) = (&self.about.identity, term_of(term.number));
+        let (who, number) = (self.about.who(), term_of(term.number));
         let note = format!("{who} leads no more{number}: {why}{lock}");
         let (normal, at) = (
             !matches!(end, End::Lost(_)),
@@ -426,7 +436,11 @@ mod tests {
         assert_eq!(text("/reportingInstance").len(), LONGEST_INSTANCE);
         assert_eq!(text("/eventTime"), "2023-11-14T22:13:20.123456Z");
         assert!(event.get("related").is_none());
-        let odd = name(&format!("{}-.b", "a".repeat(217)), 1, 1);
+        let odd = name(&format!("{}-b", "a".repeat(233)), 1, 1);
         assert!(crate::names::check_subdomain(&odd).is_ok(), "{odd}");
+        assert!(
+            odd.starts_with(&"a".repeat(233)) && !odd.contains('-'),
+            "{odd}"
+        );
     }
 }
