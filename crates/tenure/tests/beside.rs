@@ -9,7 +9,8 @@ use kube::Client;
 use serde_json::{Value, json};
 use tenure::{
     Builder, ContextInfo, ElectionError, LeaderElection, LeaderElectionSet, Leadership, Released,
-    SettingsError, clock, context_info::OwnPod,
+    SettingsError, clock,
+    context_info::{FixedSources, OwnPod},
 };
 use tenure_apiserver::{Answer, ApiServer, Fault, FaultAction, TokioClock};
 use tokio::{task::JoinHandle, time::Instant};
@@ -695,4 +696,101 @@ async fn labels_that_cannot_be_are_refused_before_anything_is_tried() {
         Err(ElectionError::Settings(SettingsError::NotInASet(_)))
     ));
     assert!(set.add(lease().events()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_ends_before_the_next_begins_even_where_the_release_is_answered_late() {
+    let server = server();
+    let uid = pod(&server, "a", json!({})).await;
+    let a = candidate(&server, "a", &uid, lease().events(), 1);
+    let b = candidate(&server, "b", &uid, lease().events(), 2);
+    let first = a.acquire().await.unwrap();
+    let second = stands(&b);
+    tokio::time::sleep(S).await;
+    let late = FaultAction::DelayAnswer(Duration::from_millis(900));
+    server.inject(Fault::new(late).verb("update").resource("leases").times(1));
+    assert_eq!(first.release().await, Released::Free);
+    second.await.unwrap().release().await;
+    a.close().await;
+    b.close().await;
+    let events = events(&server).await;
+    let reasons: Vec<_> = events.iter().map(|event| &event["reason"]).collect();
+    let (became, stopped) = ("BecameLeader", "StoppedLeading");
+    assert_eq!(reasons, [became, stopped, became, stopped], "{events:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_given_meanwhile_is_not_taken_away() {
+    let server = server();
+    let uid = pod(&server, "a", json!({})).await;
+    let a = candidate(&server, "a", &uid, lease().label_pod(), 1);
+    let leadership = a.acquire().await.unwrap();
+    tokio::time::sleep(S).await;
+    let role = json!({"tenure.dev/candidate": "nightly", "tenure.dev/role": "leader"});
+    pod(&server, "b", role).await;
+    // The patch that takes it away is on its way for two seconds; the Pod changes meanwhile.
+    let slow = Fault::new(FaultAction::Delay(2 * S))
+        .verb("patch")
+        .name("b");
+    let slow = server.inject(slow.times(1));
+    while server.struck(slow) == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let meanwhile = json!({"metadata": {"annotations": {"given": "anew"}}});
+    let people = async {
+        let path = "/api/v1/namespaces/default/pods/b";
+        call(&server, "PATCH", path, meanwhile).await
+    };
+    people.await;
+    let refused = || {
+        server
+            .requests()
+            .into_iter()
+            .any(|(key, _)| key.verb == "patch" && key.resource == PODS && key.code == 409)
+    };
+    while !refused() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(labels_of(&server, "b").1.is_some());
+    }
+    // At the next look it is what it was: one that must not have it.
+    tokio::time::sleep(2 * S).await;
+    assert_eq!(labels_of(&server, "b"), waits());
+    leadership.release().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_may_not_be_read_is_known_by_what_the_process_was_told() {
+    let server = server();
+    let uid = pod(&server, "a", json!({})).await;
+    server.deny("get", PODS);
+    let client = Client::new(server.service(), "default");
+    let sources = FixedSources::new()
+        .env("NAMESPACE", "default")
+        .env("POD_NAME", "a")
+        .env("POD_UID", &uid);
+    let context = ContextInfo::discover_from(&client, &sources, None)
+        .await
+        .unwrap();
+    assert!(context.own_pod().is_err());
+    let builder = lease().events().label_pod();
+    let builder = builder.clock(clock::tokio_clock()).seed(1);
+    let a = builder.build_over(client.clone(), context).unwrap();
+    let leadership = a.acquire().await.unwrap();
+    tokio::time::sleep(S).await;
+    assert_eq!(labels_of(&server, "a"), leads());
+    leadership.release().await;
+    a.close().await;
+    let events = events(&server).await;
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event["related"]["uid"] == *uid));
+
+    // By its name alone it can be told of, but not labelled: its labels could be another Pod's.
+    let sources = FixedSources::new()
+        .env("NAMESPACE", "default")
+        .env("POD_NAME", "a");
+    let context = ContextInfo::discover_from(&client, &sources, None)
+        .await
+        .unwrap();
+    let built = lease().label_pod().build_over(client, context);
+    assert!(matches!(built, Err(ElectionError::Context(_))));
 }
