@@ -421,11 +421,16 @@ async fn labels_follow_standing_and_leading() {
     );
     // Who stands again at once was a candidate all the time.
     second.release().await;
+    let is_candidate = async || {
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(labels_of(&server, "b").0.as_deref(), Some("nightly"));
+        }
+    };
+    is_candidate().await;
+    assert_eq!(labels_of(&server, "b"), waits(), "the role goes at once");
     let third = stands(&b);
-    for _ in 0..50 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        assert_eq!(labels_of(&server, "b").0.as_deref(), Some("nightly"));
-    }
+    is_candidate().await;
     third.await.unwrap().release().await;
     b.close().await;
     assert_eq!(labels_of(&server, "b"), NONE);
