@@ -370,6 +370,44 @@ async fn no_right_to_events_is_no_reason_not_to_lead() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_leads_no_later_for_the_events_of_its_many_locks() {
+    /// How long until a hundred locks were led, and until all were released.
+    async fn takes(hangs: bool) -> [Duration; 2] {
+        let server = server();
+        let connection = tenure::Connection::over(Client::new(server.service(), "default"));
+        let set = LeaderElectionSet::over(&connection, ContextInfo::outside("default", "a"));
+        if hangs {
+            server.inject(
+                Fault::new(FaultAction::Hang)
+                    .verb("create")
+                    .resource(EVENTS),
+            );
+        }
+        let start = Instant::now();
+        let mut standing = Vec::new();
+        for shard in 0..100 {
+            let builder = LeaderElection::lease_lock(format!("shard-{shard}"));
+            let builder = builder.clock(clock::tokio_clock()).seed(shard);
+            let builder = if hangs { builder.events() } else { builder };
+            standing.push(stands(&set.add(builder).unwrap()));
+        }
+        let mut leading = Vec::new();
+        for standing in standing {
+            leading.push(standing.await.unwrap());
+        }
+        let led = start.elapsed();
+        tokio::time::sleep(60 * S).await;
+        assert!(leading.iter().all(|leadership| leadership.is_leading()));
+        let start = Instant::now();
+        for leadership in leading {
+            assert_eq!(leadership.release().await, Released::Free);
+        }
+        [led, start.elapsed()]
+    }
+    assert_eq!(takes(true).await, takes(false).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_for_life_is_told_of_by_its_own_kind() {
     let server = server();
     let uid = pod(&server, "a", json!({})).await;

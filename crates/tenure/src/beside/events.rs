@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, warn};
 
-use super::{CALL_LIMIT, Once, PodRef, Text, pod_reference, until_after};
+use super::{CALL_LIMIT, PodRef, Text, pod_reference, until_after};
 use crate::{
     call::{self, EVENTS, Resource},
     lock::lease_json::format_time,
@@ -237,7 +237,6 @@ impl Reporter {
                 about: Arc::clone(&self.about),
                 wire: self.wire.clone(),
                 left_out: Arc::clone(&self.left_out),
-                refused: Once::default(),
             };
             Line {
                 drafts,
@@ -253,11 +252,10 @@ struct Post {
     about: Arc<About>,
     wire: Wire,
     left_out: Arc<AtomicU64>,
-    refused: Once,
 }
 
 impl Post {
-    async fn carry(mut self, mut drafts: mpsc::Receiver<Draft>) {
+    async fn carry(self, mut drafts: mpsc::Receiver<Draft>) {
         while let Some(draft) = drafts.recv().await {
             let missing = self.left_out.swap(0, Ordering::Relaxed);
             if !self.deliver(&draft, missing).await {
@@ -266,7 +264,7 @@ impl Post {
         }
     }
 
-    async fn deliver(&mut self, draft: &Draft, missing: u64) -> bool {
+    async fn deliver(&self, draft: &Draft, missing: u64) -> bool {
         let lock = self.about.lock.name();
         let event = event(&self.about, draft, missing);
         let target = Resource::new(EVENTS, Some(self.about.lock.namespace()), &draft.name);
@@ -274,17 +272,16 @@ impl Post {
         loop {
             let outcome = {
                 // Of a thousand elections that begin at once, a few tell it at a time.
-                let _turn = self.wire.aside().acquire().await;
+                let _turn = self.wire.aside().turn().await;
                 call::call(&self.wire, target.create(&event), CALL_LIMIT).await
             };
             let error = match outcome {
                 // An Event of that name is this one, whose answer was lost.
                 Outcome::Done(_) | Outcome::AlreadyExists => {
-                    self.refused.works();
                     return true;
                 }
                 Outcome::Refused(error) | Outcome::NotFound(error) => {
-                    if self.refused.first() {
+                    if self.wire.aside().is_news(self.about.lock.namespace()) {
                         warn!(lock, %error, "Kubernetes Events cannot be written; leading goes on without them");
                     } else {
                         debug!(lock, %error, "a Kubernetes Event was refused again");

@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
-use super::{CALL_LIMIT, Once, PodRef, Text, until_after};
+use super::{CALL_LIMIT, PodRef, Text, until_after};
 use crate::{
     call::{self, Resource},
     wire::Wire,
@@ -371,6 +371,23 @@ impl Keeper {
         [CANDIDATE_LABEL, ROLE_LABEL]
             .iter()
             .all(|key| has[key] == labels[key])
+    }
+}
+
+/// Told once, until it works again.
+#[derive(Debug, Default)]
+struct Once {
+    told: bool,
+}
+
+impl Once {
+    /// Whether it is to be told now.
+    fn first(&mut self) -> bool {
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    fn works(&mut self) {
+        self.told = false;
     }
 }
 

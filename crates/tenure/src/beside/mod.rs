@@ -154,22 +154,5 @@ async fn until_after(ended: tokio_util::sync::CancellationToken, work: impl Futu
     }
 }
 
-/// Told once, until it works again.
-#[derive(Debug, Default)]
-struct Once {
-    told: bool,
-}
-
-impl Once {
-    /// Whether it is to be told now.
-    fn first(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
-    }
-
-    fn works(&mut self) {
-        self.told = false;
-    }
-}
-
 /// What is known of a lock, for many.
 type Text = Arc<str>;
