@@ -13,6 +13,7 @@ use common::{Running, output, refusal, running, tenure, text};
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tenure_apiserver::{Fault, FaultAction};
 use tenure_harness::{PodOptions, TestServer};
 
 async fn server() -> TestServer {
@@ -368,4 +369,29 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
     let mut silent = String::new();
     let _ = output.stdout.as_slice().read_to_string(&mut silent);
     assert_eq!(silent, "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_over_events_and_labels_holds_nobody_up() {
+    let server = server().await;
+    let embedded = server.embedded_server().unwrap();
+    for (verb, resource) in [("create", "events"), ("patch", "pods"), ("list", "pods")] {
+        let hang = Fault::new(FaultAction::Hang);
+        embedded.inject(hang.verb(verb).resource(resource));
+    }
+    let flags = ["--events", "--label-pod", "--lease-duration", "2s"];
+    let mut one = Running::start(&mut campaign(&server, &flags));
+    one.event("leading");
+    let renewed = || {
+        let writes = embedded.writes().into_iter();
+        writes
+            .filter(|write| write.resource.starts_with("leases"))
+            .count()
+    };
+    // Several lease durations.
+    until("it was renewed many times", || async { renewed() > 20 }).await;
+    one.signal(Signal::TERM);
+    assert_eq!(one.event("released")["event"], "released");
+    assert_eq!(one.wait().code(), Some(0));
+    assert_eq!(one.rest(), [""; 0], "it was neither lost nor in jeopardy");
 }
