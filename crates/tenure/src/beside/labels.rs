@@ -129,7 +129,7 @@ impl Line {
             pod: Resource::pod(&plan.pod.namespace, &plan.pod.name),
             plan,
             wire,
-            look: Look::First,
+            look: Look::Read,
             candidate: false,
             own: Once::default(),
             others: Once::default(),
@@ -158,7 +158,7 @@ struct Keeper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
     /// Nothing: they are read, and written if they are not as wanted.
-    First,
+    Read,
     /// They are to change: they are written without a look.
     Write,
 }
@@ -192,7 +192,7 @@ impl Keeper {
                 }
                 round = self.round(now) => round,
             };
-            self.look = Look::First;
+            self.look = Look::Read;
             let mut pause = match round {
                 Round::Gone => return,
                 Round::Settled if last => return,
@@ -226,16 +226,15 @@ impl Keeper {
     }
 
     async fn round(&mut self, wanted: Wanted) -> Round {
-        let written = match self.look {
-            Look::Write => Outcome::NotFound("".into()),
-            Look::First => call::call(&self.wire, self.pod.get(), CALL_LIMIT).await,
+        let seen = match self.look {
+            Look::Write => None,
+            Look::Read => Some(call::call(&self.wire, self.pod.get(), CALL_LIMIT).await),
         };
-        let look = self.look;
-        match written {
-            Outcome::Done(pod) if uid(&pod) != Some(&self.plan.uid) => return self.gone(),
-            Outcome::Done(pod) if self.fits(&pod, wanted) => self.own.works(),
-            Outcome::NotFound(_) if look == Look::First => return self.gone(),
-            Outcome::Unknown(error) => {
+        match seen {
+            Some(Outcome::Done(pod)) if uid(&pod) != Some(&self.plan.uid) => return self.gone(),
+            Some(Outcome::Done(pod)) if self.fits(&pod, wanted) => self.own.works(),
+            Some(Outcome::NotFound(_)) => return self.gone(),
+            Some(Outcome::Unknown(error)) => {
                 debug!(pod = self.pod.name(), %error, "the own Pod's labels cannot be read");
                 return Round::Failed;
             }
