@@ -28,13 +28,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = run::stage(&arguments) {
         return code;
     }
-    let command_line = match tasks::parse(arguments) {
+    let command_line = match tasks::parse(arguments.clone()) {
         Ok(command_line) => command_line,
         Err(code) => return code,
     };
     let verbose = command_line.verbose;
     console::start_log(verbose, command_line.log_format);
-    match tasks::check(command_line).and_then(carry_out) {
+    let task = tasks::check(command_line).map_err(|failure| {
+        match config::origin(&arguments, &failure.message(false)) {
+            Some(origin) => failure.with(&origin),
+            None => failure,
+        }
+    });
+    match task.and_then(carry_out) {
         Ok(code) => code,
         Err(failure) => {
             console::fail(&format!("tenure: {}", failure.message(verbose > 0)));

@@ -4,10 +4,7 @@
 
 mod common;
 
-use std::{
-    io::Read as _,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use common::{Running, output, refusal, running, tenure, text};
 use http::Method;
@@ -359,6 +356,25 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
     }
     let line = refusal(&["campaign", "x", "--config", "/no/such/file"], 2);
     assert!(line.contains("/no/such/file cannot be read"), "{line}");
+    // So is what makes no sense together.
+    std::fs::write(file.path(), "lock: config-map\nlease-duration: 5s\n").unwrap();
+    let line = refusal(&["campaign", "x", "--config", config], 2);
+    assert!(
+        line.contains(&format!("(--lease-duration by {config}:2)")),
+        "{line}"
+    );
+    let line = refusal(
+        &[
+            "campaign",
+            "x",
+            "--config",
+            config,
+            "--lease-duration",
+            "5s",
+        ],
+        2,
+    );
+    assert!(!line.contains(" by "), "{line}");
     // A variable is named where it is what is wrong.
     let output = tenure(&["campaign", "x"])
         .env("TENURE_LEASE_DURATION", "often")
@@ -366,9 +382,7 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
         .unwrap();
     let line = text(&output.stderr);
     assert!(line.contains("TENURE_LEASE_DURATION"), "{line}");
-    let mut silent = String::new();
-    let _ = output.stdout.as_slice().read_to_string(&mut silent);
-    assert_eq!(silent, "");
+    assert_eq!(text(&output.stdout), "");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,6 +96,33 @@ pub(crate) fn verb_in(typed: &[OsString]) -> Option<&OsString> {
     verb_at(&CommandLine::command(), typed).and_then(|at| typed.get(at))
 }
 
+/// Where the flags that `told` names were set, as far as they were not typed.
+pub(crate) fn origin(typed: &[OsString], told: &str) -> Option<String> {
+    let command = command();
+    let given = Given::of(&command, typed)?;
+    let settings = given.settings(&command).ok().flatten();
+    let verb = command.find_subcommand(&given.verb)?;
+    let flags: BTreeSet<&str> = told
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter_map(|word| word.strip_prefix("--"))
+        .collect();
+    let places = flags.into_iter().filter_map(|long| {
+        let mut own = verb.get_arguments();
+        let arg = own.find(|arg| arg.get_long() == Some(long))?;
+        let place = match given.source(arg) {
+            Some(ValueSource::CommandLine) => return None,
+            Some(ValueSource::EnvVariable) => arg.get_env()?.to_str()?.to_owned(),
+            _ => {
+                let settings = settings.as_ref()?;
+                settings.place(settings.find(&given.verb, long)?)
+            }
+        };
+        Some(format!("--{long} by {place}"))
+    });
+    let places: Vec<_> = places.collect();
+    (!places.is_empty()).then(|| places.join(", "))
+}
+
 /// The variables that configure tenure, and those that it gives to its children. What a child that is a
 /// tenure itself should do is not its parent's to say, and what it is, is said anew.
 #[cfg(unix)]
