@@ -359,10 +359,8 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
     // So is what makes no sense together.
     std::fs::write(file.path(), "lock: config-map\nlease-duration: 5s\n").unwrap();
     let line = refusal(&["campaign", "x", "--config", config], 2);
-    assert!(
-        line.contains(&format!("(--lease-duration by {config}:2)")),
-        "{line}"
-    );
+    let both = format!("(--lease-duration by {config}:2, --lock by {config}:1)");
+    assert!(line.contains(&both), "{line}");
     let line = refusal(
         &[
             "campaign",
@@ -374,7 +372,7 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
         ],
         2,
     );
-    assert!(!line.contains(" by "), "{line}");
+    assert!(line.contains(&format!("(--lock by {config}:1)")), "{line}");
     // A variable is named where it is what is wrong.
     let output = tenure(&["campaign", "x"])
         .env("TENURE_LEASE_DURATION", "often")
