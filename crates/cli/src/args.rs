@@ -14,6 +14,31 @@ pub(crate) struct CommandLine {
     /// Say more: causes of errors and the election's log; twice for every call
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// How the log is written, on standard error
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub(crate) log_format: LogFormat,
+
+    /// Settings for what is not said here, nor by TENURE_... in the environment: YAML, a flag's name
+    /// for each key, under its verb or at the top
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line of words for each event
+    #[default]
+    Text,
+    /// A line of JSON for each event
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,7 +159,7 @@ pub(crate) struct CampaignArgs {
     #[arg(long)]
     pub(crate) identity: Option<String>,
 
-    /// The Pod that owns a lock for life [default: $POD_NAME]
+    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
     #[arg(long)]
     pub(crate) pod: Option<String>,
 
@@ -147,7 +172,21 @@ pub(crate) struct CampaignArgs {
     pub(crate) keep_lock: bool,
 
     #[command(flatten)]
+    pub(crate) beside: BesideArgs,
+
+    #[command(flatten)]
     pub(crate) timing: TimingArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct BesideArgs {
+    /// Tell in Kubernetes Events when a term begins and when it ends, and why
+    #[arg(long)]
+    pub(crate) events: bool,
+
+    /// Label the own Pod: tenure.dev/candidate=NAME, and tenure.dev/role=leader while it leads
+    #[arg(long)]
+    pub(crate) label_pod: bool,
 }
 
 #[derive(Debug, Default, Args)]
@@ -201,6 +240,7 @@ pub(crate) struct TimingArgs {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(after_help = RBAC_EXAMPLES)]
 pub(crate) struct RbacArgs {
     /// Kind of lock
@@ -214,6 +254,14 @@ pub(crate) struct RbacArgs {
     /// namespace at once
     #[arg(long)]
     pub(crate) set: bool,
+
+    /// For --events: Events may be created
+    #[arg(long, conflicts_with = "steer")]
+    pub(crate) events: bool,
+
+    /// For --label-pod: Pods may be read, patched and listed
+    #[arg(long, conflicts_with = "steer")]
+    pub(crate) label_pod: bool,
 
     /// Instead: the rights to steer, for step-down, hand-over, pause, resume and release
     #[arg(long, conflicts_with = "set")]
@@ -311,7 +359,8 @@ const RBAC_EXAMPLES: &str = "\
 Examples:
   tenure rbac nightly -n shop --service-account worker | kubectl apply -f -
   tenure rbac --lock config-map -n shop --service-account worker
-  tenure rbac --set shard-0 shard-1 -n shop --service-account worker";
+  tenure rbac --set shard-0 shard-1 -n shop --service-account worker
+  tenure rbac --events --label-pod nightly -n shop --service-account worker";
 
 const DEV_SERVER_EXAMPLES: &str = "\
 Examples:

@@ -1,11 +1,15 @@
 //! Standard output and error: who reads them, whether they take colour, and what becomes of them
 //! when nobody reads any more.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 
+use tenure::clock::{Clock as _, SystemClock};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::failure::Failure;
+use crate::{args::LogFormat, failure::Failure};
 
 /// Writes text to standard output. A reader that has gone away is no failure: it has had enough.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -24,6 +28,30 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error, if anybody reads it.
 pub(crate) fn note(line: &str) {
+    say("INFO", line);
+}
+
+/// The same, of what has gone wrong.
+pub(crate) fn fail(line: &str) {
+    say("ERROR", line);
+}
+
+fn say(level: &str, line: &str) {
+    let line = if log_format() == LogFormat::Json {
+        // As the lines of the log between which it stands.
+        let time = SystemClock.wall().as_micros();
+        let time = jiff::Timestamp::from_microsecond(time).unwrap_or_default();
+        let message = line.strip_prefix("tenure: ").unwrap_or(line);
+        serde_json::json!({
+            "timestamp": format!("{time:.6}"),
+            "level": level,
+            "fields": {"message": message},
+            "target": "tenure",
+        })
+        .to_string()
+    } else {
+        line.to_owned()
+    };
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
@@ -54,22 +82,37 @@ pub(crate) fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Sends the log to standard error: nothing but errors by default, the library's events with
-/// `-v`, everything with `-vv`. `RUST_LOG` says otherwise.
-pub(crate) fn start_log(verbose: u8) {
+/// Sends the log to standard error: nothing but warnings about what runs beside an election by
+/// default, the library's events with `-v`, everything with `-vv`. `RUST_LOG` says otherwise.
+pub(crate) fn start_log(verbose: u8, format: LogFormat) {
     let default = match verbose {
-        0 => "off",
+        0 => "off,tenure::beside=warn",
         1 => "tenure=info",
         2 => "tenure=debug,kube=info",
         _ => "trace",
     };
+    let _ = LOG_FORMAT.set(format);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let layer = fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(stderr_is_terminal() && colours());
+    let layer = fmt::layer().with_writer(io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
     // An error would mean that somebody has set up a log already.
-    let _ = tracing_subscriber::registry()
-        .with(filter)
-        .with(layer)
-        .try_init();
+    let _ = match format {
+        LogFormat::Text => log
+            .with(layer.with_ansi(stderr_is_terminal() && colours()))
+            .try_init(),
+        LogFormat::Json => log.with(layer.json().with_ansi(false)).try_init(),
+    };
 }
+
+static LOG_FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// What was asked for; of a stage of `tenure run`, which reads no command line, what its parent was.
+pub(crate) fn log_format() -> LogFormat {
+    *LOG_FORMAT.get_or_init(|| match std::env::var(LOG_FORMAT_VARIABLE) {
+        Ok(format) if format == "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
+}
+
+/// Of `--log-format`.
+pub(crate) const LOG_FORMAT_VARIABLE: &str = "TENURE_LOG_FORMAT";

@@ -36,6 +36,14 @@ impl Failure {
         self
     }
 
+    /// With what is to be known besides, in the line that everybody sees.
+    #[must_use]
+    pub(crate) fn with(mut self, besides: &str) -> Self {
+        let end = self.text.find('\n').unwrap_or(self.text.len());
+        self.text.insert_str(end, &format!(" ({besides})"));
+        self
+    }
+
     /// With this exit code instead.
     #[must_use]
     #[cfg(unix)]

@@ -4,6 +4,7 @@
 mod args;
 mod campaign;
 mod cluster;
+mod config;
 mod console;
 mod demo;
 mod dev_server;
@@ -31,16 +32,22 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = see::complete(&arguments) {
         return code;
     }
-    let command_line = match tasks::parse(arguments) {
+    let command_line = match tasks::parse(arguments.clone()) {
         Ok(command_line) => command_line,
         Err(code) => return code,
     };
     let verbose = command_line.verbose;
-    console::start_log(verbose);
-    match tasks::check(command_line).and_then(carry_out) {
+    console::start_log(verbose, command_line.log_format);
+    let task = tasks::check(command_line).map_err(|failure| {
+        match config::origin(&arguments, &failure.message(false)) {
+            Some(origin) => failure.with(&origin),
+            None => failure,
+        }
+    });
+    match task.and_then(carry_out) {
         Ok(code) => code,
         Err(failure) => {
-            console::note(&format!("tenure: {}", failure.message(verbose > 0)));
+            console::fail(&format!("tenure: {}", failure.message(verbose > 0)));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -7,16 +7,16 @@ use std::{
     time::Duration,
 };
 
-use clap::{FromArgMatches as _, error::ErrorKind};
+use clap::error::ErrorKind;
 use tenure::{Kind, LeaseTiming, LifeTiming, rbac::Rights};
 
 use crate::{
     args::{
-        CampaignArgs, ClusterArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock, RbacArgs,
-        TimingArgs,
+        BesideArgs, CampaignArgs, ClusterArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock,
+        RbacArgs, TimingArgs,
     },
     cluster::ClusterChoice,
-    console,
+    config, console,
     failure::Failure,
     names,
     steer::args as steer,
@@ -64,6 +64,7 @@ pub(crate) struct CampaignOptions {
     pub(crate) pod: Option<String>,
     pub(crate) json: bool,
     pub(crate) keep_lock: bool,
+    pub(crate) beside: BesideArgs,
     pub(crate) timing: TimingArgs,
 }
 
@@ -98,15 +99,13 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<CommandLine, ExitCode> {
 
 /// The same without printing anything.
 pub(crate) fn read(args: Vec<OsString>) -> Result<CommandLine, clap::Error> {
-    let matches = crate::see::command(&args).try_get_matches_from(args)?;
-    CommandLine::from_arg_matches(&matches)
+    config::read(args)
 }
 
 /// The exit code if this command line makes no sense. Those of `tenure run` are the command's, so
 /// it has one that few commands use.
 pub(crate) fn misused(args: &[OsString]) -> u8 {
-    let flag = |arg: &&OsString| arg.as_encoded_bytes().starts_with(b"-");
-    match args.iter().skip(1).find(|arg| !flag(arg)) {
+    match config::verb_in(args) {
         #[cfg(unix)]
         Some(command) if command == "run" => crate::run::FAILED,
         _ => MISUSED,
@@ -231,6 +230,7 @@ pub(crate) fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
         pod: args.pod,
         json: args.json,
         keep_lock: args.keep_lock,
+        beside: args.beside,
         timing: args.timing,
     })
 }
@@ -332,6 +332,21 @@ fn rights(args: &RbacArgs) -> Result<Rights, Failure> {
             "a set is of Leases: leave --set out, or take --lock lease",
         ));
     }
+    let elsewhere = account
+        .split_once(':')
+        .is_some_and(|(namespace, _)| namespace != args.namespace);
+    if args.label_pod && elsewhere {
+        return Err(Failure::usage(
+            "--label-pod is for candidates whose Pods are beside the lock: name a service account of \
+             the lock's namespace, or leave --label-pod out",
+        ));
+    }
+    if args.events {
+        rights = rights.events();
+    }
+    if args.label_pod {
+        rights = rights.label_pod();
+    }
     Ok(if args.set { rights.set() } else { rights })
 }
 
@@ -386,6 +401,11 @@ impl From<Lock> for Kind {
 
 /// What clap says, without the usage that `--help` shows anyway.
 fn one_line(message: &str) -> String {
+    format!("{}; see --help", first_words(message))
+}
+
+/// What clap says, in one line.
+pub(crate) fn first_words(message: &str) -> String {
     let mut line = String::new();
     let told = message
         .lines()
@@ -398,7 +418,6 @@ fn one_line(message: &str) -> String {
         }
         line.push_str(told.strip_prefix("error: ").unwrap_or(told));
     }
-    line.push_str("; see --help");
     line
 }
 

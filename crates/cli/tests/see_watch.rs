@@ -88,8 +88,10 @@ async fn it_goes_on_when_its_watches_are_cut_and_says_what_it_may_not_see() {
         let mut watches = requests.keys();
         watches.any(|key| key.verb == "watch" && key.resource.starts_with("leases"))
     };
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while !opened() && std::time::Instant::now() < limit {
+    for _ in 0..2000 {
+        if opened() {
+            break;
+        }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert!(opened(), "no watch within 10 s");

@@ -11,6 +11,7 @@ use tenure_core::{
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
+    beside::{About, LabelPlan, Plan},
     builder::{Builder, Kind},
     call::Resource,
     client::Connection,
@@ -60,6 +61,12 @@ impl Builder {
             spread_renewals: self.shared.is_some(),
             seed: self.seed.unwrap_or_else(|| rand::rng().random()),
         });
+        let plan = self.plan(
+            context,
+            Resource::lease(&namespace, &self.name),
+            identity.as_str(),
+            Some(timing.lease_duration()),
+        )?;
         let (name, extras) = (self.name.clone(), self.extras());
         let make = {
             let namespace = namespace.clone();
@@ -77,6 +84,7 @@ impl Builder {
             identity.as_str(),
             timing.grace(),
             elector,
+            plan,
             make,
         )
     }
@@ -110,13 +118,26 @@ impl Builder {
             Kind::LeaderLock => Resource::leader_lock(pod.namespace(), &self.name),
             _ => Resource::config_map(pod.namespace(), &self.name),
         };
+        let plan = self.plan(context, resource.clone(), pod.name(), None)?;
         let extras = self.extras();
         let processes = Arc::clone(&self.processes);
         let make = move |wire| LifeLock::new(wire, resource, timing.call_limit, extras, processes);
         let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
-        self.start(connect, namespace, &identity, timing.grace, elector, make)
+        self.start(
+            connect,
+            namespace,
+            &identity,
+            timing.grace,
+            elector,
+            plan,
+            make,
+        )
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what the kinds of lock differ in"
+    )]
     fn start<L, M>(
         self,
         connect: Connect,
@@ -124,6 +145,7 @@ impl Builder {
         identity: &str,
         grace: Duration,
         elector: L::Elector,
+        plan: Plan,
         make: M,
     ) -> Result<LeaderElection, ElectionError>
     where
@@ -152,6 +174,7 @@ impl Builder {
         // A leader for life's core knows by itself whether to delete the lock (F10).
         let release = self.release || self.kind != Kind::Lease;
         let driver = move |connection: Connection| {
+            let telling = telling.with(plan.over(&connection.wire(), &clock));
             Driver::new(Parts {
                 lock: make(connection.wire()),
                 warmth: connection.warmth(),
@@ -179,6 +202,40 @@ impl Builder {
             tokio::spawn(driver(connection).run());
         }
         Ok(LeaderElection::from_handles(handles))
+    }
+
+    /// What is to be done besides leading by `lock`.
+    fn plan(
+        &self,
+        context: &ContextInfo,
+        lock: Resource,
+        identity: &str,
+        lease: Option<Duration>,
+    ) -> Result<Plan, ElectionError> {
+        let labels = if self.label_pod {
+            let pod = context.own_pod_ref().map_err(ElectionError::Context)?;
+            let uid = match &pod.uid {
+                Some(uid) => uid.clone(),
+                None => context.own_pod()?.uid().to_owned(),
+            };
+            if pod.namespace != lock.namespace() {
+                return Err(SettingsError::LabelsElsewhere {
+                    lock: lock.namespace().to_owned(),
+                    pods: pod.namespace,
+                }
+                .into());
+            }
+            Some(LabelPlan::new(pod, uid, lock.name().into(), lease))
+        } else {
+            None
+        };
+        let events = self.events.then(|| About {
+            lock,
+            identity: identity.into(),
+            pod: context.own_pod_ref().ok(),
+            run: self.seed.unwrap_or_else(|| rand::rng().random()),
+        });
+        Ok(Plan { events, labels })
     }
 
     fn nonce(&self) -> Nonce {

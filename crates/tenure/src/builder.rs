@@ -6,6 +6,7 @@ use tenure_core::{Identity, LeaseTiming, LifeTiming, TimingError, timing::LeaseT
 
 use crate::{
     begin::Connect,
+    beside::CANDIDATE_LABEL,
     client::Connection,
     clock::{self, SharedClock},
     context_info::ContextInfo,
@@ -40,6 +41,8 @@ pub struct Builder {
     pub(crate) cooldown: Option<Duration>,
     pub(crate) trust_remote_clock: Option<Duration>,
     pub(crate) dedicated_thread: bool,
+    pub(crate) events: bool,
+    pub(crate) label_pod: bool,
     pub(crate) connection: Option<Connection>,
     /// Set for those of a set.
     pub(crate) shared: Option<Sharing>,
@@ -97,6 +100,8 @@ impl Builder {
             cooldown: None,
             trust_remote_clock: None,
             dedicated_thread: false,
+            events: false,
+            label_pod: false,
             connection: None,
             shared: None,
             clock: clock::system_clock(),
@@ -253,6 +258,34 @@ impl Builder {
         self
     }
 
+    /// Tell in Kubernetes Events (`events.k8s.io/v1`), beside the lock, when a term begins
+    /// (`BecameLeader`) and when it ends (`StoppedLeading`), with the reason. Default: not.
+    ///
+    /// They are written by a task of their own, which leading never waits for: an Event that the API
+    /// server does not take within half a minute is left out, as are those of more than ten terms within a
+    /// few minutes; the next one says how many. It needs the right to create events
+    /// ([`Rights::events`](crate::rbac::Rights::events)); without it, that is said once in the log. At the
+    /// end of the election the last one has up to a second to leave, which
+    /// [`close`](LeaderElection::close) waits for.
+    pub fn events(mut self) -> Self {
+        self.events = true;
+        self
+    }
+
+    /// Label the own Pod: `tenure.dev/candidate: <name of the lock>` while it stands or leads, and
+    /// `tenure.dev/role: leader` only while it leads. Default: not. A Service can select by them.
+    ///
+    /// A task of its own keeps them so, and leading never waits for it: it looks every 10 s (at most half a
+    /// lease duration), puts back what somebody changed, and takes the role from Pods whose process
+    /// could not give it up, where it has the rights for it
+    /// ([`Rights::label_pod`](crate::rbac::Rights::label_pod)). The labels follow leadership, with a lag;
+    /// they are for routing and for people, and grant nothing. One election of a Pod can have them. The
+    /// lock's name must be a label's value (at most 63 characters), and the lock in the Pod's namespace.
+    pub fn label_pod(mut self) -> Self {
+        self.label_pod = true;
+        self
+    }
+
     /// Share a connection with other elections instead of opening one.
     pub fn connection(mut self, connection: &Connection) -> Self {
         self.connection = Some(connection.clone());
@@ -357,6 +390,10 @@ impl Builder {
             if !fits {
                 return Err(SettingsError::NotForThisLock(what));
             }
+        }
+        if self.label_pod {
+            let label = [(CANDIDATE_LABEL.to_owned(), self.name.clone())];
+            names::check_metadata(&label, &[], &[])?;
         }
         let reserved = [
             WRITE_ANNOTATION,

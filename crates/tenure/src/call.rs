@@ -10,7 +10,9 @@ use kube::core::{Status, response::StatusSummary};
 use serde_json::Value;
 use tenure_core::Outcome;
 
-pub(crate) use self::resource::{Api, CONFIG_MAPS, CRDS, LEADER_LOCKS, LEASES, Resource, get_path};
+pub(crate) use self::resource::{
+    Api, CONFIG_MAPS, CRDS, EVENTS, LEADER_LOCKS, LEASES, Resource, get_path,
+};
 use crate::{object, rbac::MissingRight, wire::Wire};
 
 mod resource;

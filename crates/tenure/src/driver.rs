@@ -166,6 +166,7 @@ impl<L: Lock> Driver<L> {
     pub(crate) async fn run(mut self: Box<Self>) {
         let mut watch = self.lock.watch();
         let mut open = true;
+        self.show_whether_it_stands();
         // After its last handle a driver finishes what is under way, such as a release.
         while open || self.term.is_some() || self.ending.is_some() || !self.calls.is_empty() {
             let sleep_until = self.sleep_until();
@@ -190,11 +191,19 @@ impl<L: Lock> Driver<L> {
             if let Some(event) = event {
                 self.feed(event);
             }
+            self.show_whether_it_stands();
             if let Some(question) = self.warmth.ask(self.clock.mono()) {
                 self.warming.push(Box::pin(question));
             }
         }
         self.end();
+        self.telling.finish().await;
+    }
+
+    fn show_whether_it_stands(&mut self) {
+        let leads = self.term.is_some();
+        let stands = leads || self.ending.is_some() || !self.waiting.is_empty();
+        self.telling.stands(stands, leads);
     }
 
     fn sleep_until(&self) -> Instant {
@@ -233,6 +242,7 @@ impl<L: Lock> Driver<L> {
                 if let Some(term) = self.term.take() {
                     term.end_belief();
                     self.ending = Some(term);
+                    self.telling.belief_over();
                 }
             }
             (None, None) => {}
@@ -257,7 +267,7 @@ impl<L: Lock> Driver<L> {
     }
 
     fn notify(&mut self, notice: Notice, now: Instant) {
-        self.telling.tell(&notice);
+        self.telling.tell(&notice, || self.lock.uid());
         match notice {
             Notice::Acquired { .. } => self.hand_out(),
             Notice::Holder(holder) => {

@@ -46,6 +46,13 @@ pub enum SettingsError {
         /// Where the own Pod is.
         pods: String,
     },
+    /// Labels on the own Pod name a lock of the Pod's own namespace.
+    LabelsElsewhere {
+        /// Where the lock is.
+        lock: String,
+        /// Where the own Pod is.
+        pods: String,
+    },
     /// A cooldown of more than an hour.
     Cooldown(Duration),
     /// A setting that this kind of lock does not have.
@@ -130,6 +137,12 @@ impl fmt::Display for SettingsError {
                 "a lock for life in the namespace {asked:?} cannot be owned by a Pod in {pods:?}: \
                  an owner and what it owns share a namespace (rule F1); leave the namespace out, \
                  or use a Lease"
+            ),
+            Self::LabelsElsewhere { lock, pods } => write!(
+                f,
+                "the own Pod, in the namespace {pods:?}, cannot be labelled for a lock in {lock:?}: \
+                 the label names a lock of the Pod's own namespace; leave label_pod out, or put the \
+                 lock beside the Pod"
             ),
             Self::Cooldown(asked) => write!(
                 f,

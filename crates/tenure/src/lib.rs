@@ -71,6 +71,7 @@
 //! | the rights that a candidate needs, as YAML | [`rbac`] |
 //! | many locks in one process | [`LeaderElectionSet`] |
 //! | to show who leads | [`LeaderElection::status`], [`LeaderElection::leader_changes`] |
+//! | Kubernetes Events of its terms, a label on the leader's Pod | [`Builder::events`], [`Builder::label_pod`] |
 //! | a liveness probe | [`LeaderElection::healthy`] |
 //! | tests of your own | [`Leadership::for_tests`] |
 //! | the rules that all this rests on | the core's [lease](tenure_core::lease) and [life](tenure_core::life) protocols |
@@ -80,6 +81,7 @@
 
 mod always;
 mod begin;
+mod beside;
 mod builder;
 mod call;
 pub mod client;

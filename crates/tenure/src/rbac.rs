@@ -7,10 +7,12 @@
 //! | `update` | renewals, takeovers and releases, which are replaces (rules L5, F3) | yes |
 //! | `watch` | being woken at once (L15); it asks for the one name, so it can be narrowed | yes, but for [sets](Rights::set) |
 //! | `delete` | leader for life: giving the lock up, removing a dead owner's (F8 to F10) | yes |
+//! | `create` on events | opt-in: Kubernetes Events of the terms ([`Rights::events`]) | no, it cannot be |
+//! | `get`, `patch`, `list` on pods | opt-in: labels on the own Pod ([`Rights::label_pod`]) | no |
 //! | `get` on pods | leader for life: the own Pod and the owner's (F2, F8, F9); its name is not known beforehand | no |
 //!
-//! `list`, `patch`, `deletecollection` and anything on `pods/finalizers` are never asked for (L5,
-//! F1). A candidate without `watch` works, and notices changes later.
+//! `list` and `patch` of locks, `deletecollection` and anything on `pods/finalizers` are never asked for
+//! (L5, F1). A candidate without `watch` works, and notices changes later.
 //!
 //! ```
 //! use tenure::{Kind, rbac::Rights};
@@ -31,6 +33,7 @@ use crate::{
 
 /// What a service account must be allowed to do to stand for election, as manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Rights {
     kind: Kind,
     names: Vec<String>,
@@ -39,6 +42,8 @@ pub struct Rights {
     account_namespace: String,
     read_pods: bool,
     set: bool,
+    events: bool,
+    label_pod: bool,
 }
 
 /// A `Role` and its `RoleBinding` for candidates that run as `service_account`. Without a `name`
@@ -89,6 +94,8 @@ impl Rights {
             account_namespace: account_namespace.to_owned(),
             read_pods: kind != Kind::Lease,
             set: false,
+            events: false,
+            label_pod: false,
         }
     }
 
@@ -115,6 +122,24 @@ impl Rights {
     #[must_use]
     pub fn read_pods(mut self, read: bool) -> Self {
         self.read_pods = read || self.kind != Kind::Lease;
+        self
+    }
+
+    /// For [`Builder::events`](crate::Builder::events): Events may be created in the lock's namespace.
+    #[must_use]
+    pub fn events(mut self) -> Self {
+        self.events = true;
+        self
+    }
+
+    /// For [`Builder::label_pod`](crate::Builder::label_pod): Pods may be read, patched and listed.
+    ///
+    /// Pods' names are not known beforehand, so this holds for all Pods of the namespace. Who does not
+    /// want a candidate to patch the Pods of others can take `list` away: then a leader does not remove
+    /// the role that a dead one's Pod has still.
+    #[must_use]
+    pub fn label_pod(mut self) -> Self {
+        self.label_pod = true;
         self
     }
 
@@ -203,8 +228,18 @@ impl Rights {
         }
         narrowed["verbs"] = json!(verbs);
         rules.insert(0, narrowed);
-        if self.read_pods {
+        if self.label_pod {
+            let verbs = ["get", "list", "patch"];
+            rules.push(json!({"apiGroups": [""], "resources": ["pods"], "verbs": verbs}));
+        } else if self.read_pods {
             rules.push(json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}));
+        }
+        if self.events {
+            rules.push(json!({
+                "apiGroups": [call::EVENTS.group],
+                "resources": [call::EVENTS.plural],
+                "verbs": ["create"],
+            }));
         }
         rules
     }
@@ -229,6 +264,14 @@ impl Rights {
         }
         if self.read_pods {
             comments.push("pods: is the owner of the lock gone? Its name is not known beforehand.");
+        }
+        if self.label_pod {
+            comments.push("pods, patch: the labels tenure.dev/candidate and tenure.dev/role on the own Pod. list: a");
+            comments.push("leader takes the role from Pods whose process could not give it up; without list it does");
+            comments.push("not, and everything else works.");
+        }
+        if self.events {
+            comments.push("events: who began to lead, who stopped, and why.");
         }
         comments
     }

@@ -129,6 +129,9 @@ impl LeaderElectionSet {
                 connection: Some(_),
                 ..
             } => Some(OWN_CONNECTION),
+            Builder {
+                label_pod: true, ..
+            } => Some(ONE_LABEL),
             _ => None,
         };
         if let Some(why) = refused {
@@ -153,6 +156,9 @@ const NO_THREADS: &str = "the elections of a set share one runtime, so none has 
     leave dedicated_thread out, or make the set on a thread of yours";
 const OWN_CONNECTION: &str = "the elections of a set share its connection: leave connection out, or \
     make the set over that connection (LeaderElectionSet::over)";
+
+const ONE_LABEL: &str =
+    "a Pod has one label for its lock, and a set many locks: leave label_pod out";
 
 /// What the elections of a set share.
 #[derive(Clone)]

@@ -1,10 +1,13 @@
 //! What an election tells in the log: one line an event, with fields, and nothing that repeats
-//! itself every few seconds above debug.
+//! itself every few seconds above debug. What is told elsewhere, where that is wanted, is told from here
+//! (see `beside`).
 
 use std::sync::Arc;
 
-use tenure_core::Notice;
+use tenure_core::{Notice, Uid};
 use tracing::{debug, error, info, warn};
+
+use crate::beside::{Beside, End};
 
 /// The log of one election.
 pub(crate) struct Telling {
@@ -16,6 +19,7 @@ pub(crate) struct Telling {
     watch_failing: bool,
     watch_forbidden: bool,
     edits: u32,
+    beside: Option<Box<Beside>>,
 }
 
 impl Telling {
@@ -30,10 +34,20 @@ impl Telling {
             watch_failing: false,
             watch_forbidden: false,
             edits: 0,
+            beside: None,
         }
     }
 
-    pub(crate) fn tell(&mut self, notice: &Notice) {
+    pub(crate) fn with(mut self, beside: Option<Box<Beside>>) -> Self {
+        self.beside = beside;
+        self
+    }
+
+    /// `lock` is the uid of the lock's object, as it was seen last.
+    pub(crate) fn tell(&mut self, notice: &Notice, lock: impl FnOnce() -> Option<Uid>) {
+        if let Some(beside) = &mut self.beside {
+            tell_beside(beside, notice, lock);
+        }
         let (lock, namespace, identity) = (&*self.lock, &*self.namespace, &*self.identity);
         match notice {
             Notice::Holder(Some(holder)) if *holder.identity == *identity => {}
@@ -109,6 +123,27 @@ impl Telling {
         }
     }
 
+    /// Nobody here believes any more, whatever becomes of the lock.
+    pub(crate) fn belief_over(&mut self) {
+        if let Some(beside) = &mut self.beside {
+            beside.belief_over();
+        }
+    }
+
+    /// Whether somebody here stands, and whether this process leads.
+    pub(crate) fn stands(&mut self, stands: bool, leads: bool) {
+        if let Some(beside) = &mut self.beside {
+            beside.stands(stands, leads);
+        }
+    }
+
+    /// The election has ended. Ends when what was told last has arrived, or after a bounded time.
+    pub(crate) async fn finish(&mut self) {
+        if let Some(beside) = self.beside.take() {
+            beside.finish().await;
+        }
+    }
+
     pub(crate) fn watch_opened(&mut self) {
         self.watch_failing = false;
     }
@@ -161,4 +196,19 @@ impl Telling {
             _ => {}
         }
     }
+}
+
+fn tell_beside(beside: &mut Beside, notice: &Notice, lock: impl FnOnce() -> Option<Uid>) {
+    let end = match notice {
+        Notice::Acquired { term, token, again } => {
+            return beside.began(lock(), *term, token, *again);
+        }
+        Notice::Stop { reason, .. } => return beside.stopping(reason),
+        Notice::Lost(reason) => End::Lost(reason.clone()),
+        Notice::Released => End::Released,
+        Notice::Kept => End::Kept,
+        Notice::ReleaseFailed { error } => End::NotReleased(Arc::clone(error)),
+        _ => return,
+    };
+    beside.over(&end);
 }

@@ -5,7 +5,7 @@
 
 mod suite;
 
-use suite::{KINDS, faults, turns};
+use suite::{KINDS, beside, faults, turns};
 use tenure::Kind;
 use tenure_harness::TestServer;
 
@@ -75,4 +75,12 @@ async fn an_outage_is_survived() {
         faults::outage(&server().await, kind).await;
     }
     faults::frozen_server(&server().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_are_told_of_and_pods_are_labelled() {
+    for kind in KINDS {
+        beside::told_and_labelled(&server().await, kind).await;
+    }
+    beside::labels_of_a_namesake(&server().await).await;
 }

@@ -37,6 +37,70 @@ fn verbs(manifests: &[Value], resource: &str) -> Vec<(String, bool)> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_and_labels_use_the_rights_that_are_given_for_them_and_no_other() {
+    let server = server();
+    let client = || kube::Client::new(server.service(), "default");
+    let (mut elections, mut pods) = (Vec::new(), Vec::new());
+    for (name, seed) in [("a", 1), ("b", 2)] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            // As a dead leader leaves it.
+            "metadata": {"name": name, "labels": {
+                "tenure.dev/candidate": "nightly", "tenure.dev/role": "leader",
+            }},
+            "spec": {"containers": [{"name": "main", "image": "x"}]},
+        });
+        let request = http::Request::post("/api/v1/namespaces/default/pods")
+            .header("content-type", "application/json")
+            .body(pod.to_string().into_bytes())
+            .unwrap();
+        let pod: Value = client().request(request).await.unwrap();
+        pods.push(pod["metadata"]["uid"].as_str().unwrap().to_owned());
+        server.clear_log();
+        if name == "a" {
+            let pod = tenure::context_info::OwnPod::new("default", name, &pods[0]);
+            let election = LeaderElection::lease_lock("nightly")
+                .clock(clock::tokio_clock())
+                .seed(seed)
+                .events()
+                .label_pod()
+                .build_over(
+                    client(),
+                    ContextInfo::outside("default", name).with_pod(pod),
+                )
+                .unwrap();
+            elections.push(election);
+        }
+    }
+    server.clear_log();
+    let election = elections.remove(0);
+    let leading = election.acquire().await.unwrap();
+    tokio::time::sleep(60 * S).await;
+    leading.release().await;
+    election.close().await;
+    let used = |resource: &str| {
+        let mut verbs: Vec<_> = server
+            .requests()
+            .into_keys()
+            .filter(|key| key.resource == resource)
+            .map(|key| (key.verb, false))
+            .collect();
+        verbs.sort();
+        verbs.dedup();
+        verbs
+    };
+    let rights = Rights::new(Kind::Lease, "default", "worker").name("nightly");
+    assert_eq!(verbs(&rights.manifests(), "pods"), []);
+    assert_eq!(verbs(&rights.manifests(), "events.events.k8s.io"), []);
+    let rights = rights.events().label_pod().manifests();
+    assert_eq!(used("pods"), verbs(&rights, "pods"));
+    assert_eq!(
+        used("events.events.k8s.io"),
+        verbs(&rights, "events.events.k8s.io")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_election_by_a_lease_uses_every_right_that_it_is_given_and_no_other() {
     let server = server();
     let candidate = |name: &str, seed| {

@@ -4,7 +4,7 @@
 
 mod suite;
 
-use suite::{KINDS, faults, rights, turns};
+use suite::{KINDS, beside, faults, rights, turns};
 use tenure::Kind;
 use tenure_harness::TestServer;
 
@@ -90,6 +90,15 @@ async fn real_least_rights_suffice_and_one_fewer_is_named() {
     for kind in KINDS {
         rights::least_rights(&server, kind).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_terms_are_told_of_and_pods_are_labelled_with_the_rights_for_it() {
+    let server = shared!();
+    for kind in KINDS {
+        beside::told_and_labelled(&server, kind).await;
+    }
+    beside::labels_of_a_namesake(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

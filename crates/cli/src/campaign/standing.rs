@@ -34,6 +34,7 @@ pub(crate) async fn election(options: &CampaignOptions) -> Result<LeaderElection
         .build(config, context)
         .map_err(|error| match error {
             ElectionError::Settings(error) => Failure::usage(error.to_string()),
+            ElectionError::Context(error) => unlabelled(error),
             error => Failure::failed(error.to_string()).because(error),
         })
 }
@@ -45,6 +46,12 @@ fn builder(options: &CampaignOptions) -> Builder {
         Kind::LeaderLock => LeaderElection::leader_lock(&options.name),
         _ => LeaderElection::lease_lock(&options.name),
     };
+    if options.beside.events {
+        builder = builder.events();
+    }
+    if options.beside.label_pod {
+        builder = builder.label_pod();
+    }
     if let Some(limit) = timing.call_limit {
         builder = builder.call_limit(limit);
     }
@@ -106,6 +113,24 @@ impl Sources for Told<'_> {
     fn read(&self, path: &str) -> Option<String> {
         SystemSources.read(path)
     }
+}
+
+/// A Lease needs no Pod, but for its labels.
+fn unlabelled(error: ContextError) -> Failure {
+    let told = error.to_string();
+    let why = match &error {
+        ContextError::PodNameUnknown | ContextError::NoPod => {
+            "its name is not known; set POD_NAME (fieldRef: metadata.name), or name it with --pod NAME"
+        }
+        ContextError::PodNotFound { .. } => {
+            "there is none of that name; correct --pod (or POD_NAME)"
+        }
+        _ => told.lines().next().unwrap_or_default(),
+    };
+    Failure::failed(format!(
+        "--label-pod is for a program that runs in a Pod: {why}, or leave --label-pod out"
+    ))
+    .because(error)
 }
 
 fn unknown(error: ContextError) -> Failure {

@@ -8,7 +8,7 @@ use super::{
     signals,
     supervisor::{OnLoss, Restart},
 };
-use crate::args::{ClusterArgs, Lock, TimingArgs, duration};
+use crate::args::{BesideArgs, ClusterArgs, Lock, TimingArgs, duration};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -35,7 +35,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) identity: Option<String>,
 
-    /// The Pod that owns a lock for life [default: $POD_NAME]
+    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
     #[arg(long)]
     pub(crate) pod: Option<String>,
 
@@ -126,6 +126,9 @@ pub(crate) struct RunArgs {
         env = "TENURE_HOOK_TIMEOUT"
     )]
     pub(crate) hook_timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) beside: BesideArgs,
 
     #[command(flatten)]
     pub(crate) timing: TimingArgs,

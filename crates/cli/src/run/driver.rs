@@ -415,9 +415,9 @@ impl Driver {
         let name = &self.options.stand.name;
         let why = self.why.as_deref().unwrap_or("nobody is known to lead");
         match code {
-            exit::LOST => console::note(&format!("tenure: {why} (lock {name:?})")),
-            exit::WAITED => console::note(&format!("tenure: gave up the lock {name:?}: {why}")),
-            exit::FAILED if self.why.is_some() => console::note(&format!("tenure: {why}")),
+            exit::LOST => console::fail(&format!("tenure: {why} (lock {name:?})")),
+            exit::WAITED => console::fail(&format!("tenure: gave up the lock {name:?}: {why}")),
+            exit::FAILED if self.why.is_some() => console::fail(&format!("tenure: {why}")),
             _ => {}
         }
     }

@@ -18,6 +18,7 @@ use super::{
     stage::{self, Bell, KILL_PAUSE},
     wire::{Link, Order, Report},
 };
+use crate::console::LOG_FORMAT_VARIABLE;
 
 /// The stage's name on its own command line.
 pub(super) const STAGE: &str = "__init";
@@ -72,7 +73,10 @@ pub(super) fn exec(arguments: &[OsString]) -> ExitCode {
     }
     // The stages above keep signals out, which is inherited.
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
-    let error = Command::new(program).args(rest).exec();
+    let error = Command::new(program)
+        .args(rest)
+        .env_remove(LOG_FORMAT_VARIABLE)
+        .exec();
     let (code, why) = if error.kind() == io::ErrorKind::NotFound {
         (exit::NOT_FOUND, "is not there; check its name and PATH")
     } else {
@@ -82,7 +86,7 @@ pub(super) fn exec(arguments: &[OsString]) -> ExitCode {
         )
     };
     let program = program.display();
-    crate::console::note(&format!("tenure: the command {program} {why} ({error})"));
+    crate::console::fail(&format!("tenure: the command {program} {why} ({error})"));
     ExitCode::from(code)
 }
 
@@ -166,7 +170,7 @@ impl Init {
                     }
                     Err(error) => {
                         let told = format!("tenure: no process can be started ({error})");
-                        crate::console::note(&told);
+                        crate::console::fail(&told);
                         above.send(&Report::Ended {
                             exit: exit::Exit::Code(exit::FAILED),
                         });
@@ -200,6 +204,13 @@ impl Init {
         let mut stage = stage::own(EXEC_STAGE);
         if !self.containment.is_namespace() {
             stage.arg(rustix::process::getpid().as_raw_pid().to_string());
+        }
+        // What configures this tenure is not meant for one that the command starts.
+        for variable in crate::config::variables() {
+            // The stage between still has to know, and removes it.
+            if variable != LOG_FORMAT_VARIABLE {
+                stage.env_remove(variable);
+            }
         }
         let child = stage
             .arg("--")

@@ -103,6 +103,7 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
             pod: args.pod,
             json: false,
             keep_lock: false,
+            beside: args.beside,
             timing: args.timing,
         })?,
         command,

@@ -20,6 +20,7 @@ use rustix::{
 use tenure::Instant;
 
 use super::{exit::Exit, wire};
+use crate::{args::LogFormat, console};
 
 /// How long whoever kills waits until it looks, and kills, again.
 pub(super) const KILL_PAUSE: Duration = Duration::from_millis(5);
@@ -144,6 +145,11 @@ pub(super) fn own(stage: &str) -> Command {
     };
     let mut command = Command::new(program);
     command.arg0("tenure").arg(stage);
+    let format = match console::log_format() {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    command.env(console::LOG_FORMAT_VARIABLE, format);
     command
 }
 

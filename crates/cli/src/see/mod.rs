@@ -24,7 +24,7 @@ mod text;
 use std::process::ExitCode;
 
 pub(crate) use args::SeeCommand;
-pub(crate) use plugin::{command, complete};
+pub(crate) use plugin::{as_called, complete};
 
 use crate::{cluster::ClusterChoice, failure::Failure, names};
 use api::Api;

@@ -25,8 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const NO_FILES: &str = ":4";
 
 /// The command line, as it is called by this name.
-pub(crate) fn command(arguments: &[OsString]) -> Command {
-    let command = CommandLine::command();
+pub(crate) fn as_called(arguments: &[OsString], command: Command) -> Command {
     if called(arguments) != Some(PLUGIN) {
         return command;
     }
@@ -260,14 +259,14 @@ mod tests {
     #[test]
     fn as_a_plugin_usage_and_examples_are_kubectls() {
         let names = ["/usr/bin/kubectl-tenure", "status", "--help"].map(OsString::from);
-        let help = command(&names)
+        let help = as_called(&names, CommandLine::command())
             .try_get_matches_from(&names)
             .unwrap_err()
             .to_string();
         assert!(help.contains("Usage: kubectl tenure status"), "{help}");
         assert!(help.contains("  kubectl tenure status -A"), "{help}");
-        let plain =
-            command(&["tenure".into()]).try_get_matches_from(["tenure", "status", "--help"]);
+        let plain = as_called(&["tenure".into()], CommandLine::command())
+            .try_get_matches_from(["tenure", "status", "--help"]);
         assert!(
             plain
                 .unwrap_err()

@@ -33,6 +33,11 @@ pub fn tenure(args: &[&str]) -> Command {
     ] {
         command.env_remove(name);
     }
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"TENURE_") {
+            command.env_remove(name);
+        }
+    }
     command.env("HOME", "/nonexistent");
     command
 }
@@ -105,6 +110,14 @@ impl Running {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// What it has written to standard error, where that is piped, until its end.
+    pub fn errors(&mut self) -> String {
+        let mut stderr = self.child.stderr.take().unwrap();
+        let mut told = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut told).unwrap();
+        told
     }
 
     pub fn pid(&self) -> u32 {

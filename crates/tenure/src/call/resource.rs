@@ -62,6 +62,13 @@ pub(crate) const CRDS: Api = Api {
     kind: "CustomResourceDefinition",
 };
 
+pub(crate) const EVENTS: Api = Api {
+    group: "events.k8s.io",
+    version: "v1",
+    plural: "events",
+    kind: "Event",
+};
+
 impl Api {
     /// `v1`, or `group/version`.
     pub(crate) fn api_version(&self) -> String {
@@ -154,6 +161,22 @@ impl Resource {
     pub(crate) fn replace(&self, object: &Value) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
         self.request(Method::PUT, &path, Some(object))
+    }
+
+    /// A merge patch. Its preconditions are those that stand in `patch`.
+    pub(crate) fn patch(&self, patch: &Value) -> Request<Vec<u8>> {
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
+        let mut request = self.request(Method::PATCH, &path, Some(patch));
+        request.headers_mut().insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/merge-patch+json"),
+        );
+        request
+    }
+
+    /// A list of this kind of object in this namespace, by a query that is escaped already.
+    pub(crate) fn list(&self, query: &str) -> Request<Vec<u8>> {
+        self.request(Method::GET, &format!("{}?{query}", self.collection()), None)
     }
 
     /// A delete of exactly this state (F5).

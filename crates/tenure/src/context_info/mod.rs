@@ -29,6 +29,7 @@ pub use self::{
     sources::{FixedSources, Sources, SystemSources},
 };
 use crate::{
+    beside::PodRef,
     call::{self, Resource, with_causes},
     client::election_client,
     names,
@@ -48,6 +49,8 @@ pub struct ContextInfo {
     container_id: Option<String>,
     service_account: Option<String>,
     pod: Result<OwnPod, ContextError>,
+    /// The own Pod by what this process was told, where it could not be read.
+    told: Option<PodRef>,
 }
 
 impl ContextInfo {
@@ -62,6 +65,7 @@ impl ContextInfo {
             container_id: None,
             service_account: None,
             pod: Err(ContextError::NoPod),
+            told: None,
         }
     }
 
@@ -138,6 +142,11 @@ impl ContextInfo {
             Ok(pod) => Some(pod.uid.clone()),
             Err(_) => told.uids.first().map(|(uid, _)| uid.clone()),
         };
+        let unread = matches!(
+            &pod,
+            Err(ContextError::PodRefused(_) | ContextError::PodUnread(_))
+        );
+        let pod_ref = told.pod_ref(&namespace).filter(|_| unread);
         let container = match &pod {
             Ok(pod) => pod.container.clone(),
             Err(_) => told.mounts.container.clone(),
@@ -161,6 +170,7 @@ impl ContextInfo {
             }),
             container_id,
             service_account,
+            told: pod_ref,
         })
     }
 
@@ -202,6 +212,19 @@ impl ContextInfo {
     /// What is missing or stands against it, with what to add to which manifest.
     pub fn own_pod(&self) -> Result<&OwnPod, ContextError> {
         self.pod.as_ref().map_err(Clone::clone)
+    }
+
+    /// The own Pod, as other objects name it: without its uid where that is not known.
+    pub(crate) fn own_pod_ref(&self) -> Result<PodRef, ContextError> {
+        match (&self.pod, &self.told) {
+            (Ok(pod), _) => Ok(PodRef {
+                namespace: pod.namespace.clone(),
+                name: pod.name.clone(),
+                uid: Some(pod.uid.clone()),
+            }),
+            (Err(_), Some(told)) => Ok(told.clone()),
+            (Err(error), None) => Err(error.clone()),
+        }
     }
 }
 
@@ -248,6 +271,25 @@ impl Told {
             mounts,
             mountinfo,
         }
+    }
+
+    /// The own Pod, if nothing that is said of it disagrees.
+    fn pod_ref(&self, namespace: &str) -> Option<PodRef> {
+        let uid = self.uids.first().map(|(uid, _)| uid.clone());
+        let agreed = self
+            .uids
+            .iter()
+            .all(|(other, _)| Some(other) == uid.as_ref());
+        Some(PodRef {
+            namespace: self
+                .claims
+                .namespace
+                .as_deref()
+                .unwrap_or(namespace)
+                .to_owned(),
+            name: self.pod_name.clone().filter(|_| agreed)?,
+            uid,
+        })
     }
 
     /// Whether the Pod that was read is the own one (rule F2), and which of its containers this

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tenure_core::{
-    Outcome, ResourceVersion, Sight,
+    Outcome, ResourceVersion, Sight, Uid,
     lease::{LeaseElector, LeaseWrite, Observed, Request},
 };
 
@@ -136,6 +136,10 @@ impl Lock for LeaseLock {
         if self.shared.is_some() {
             self.known.set(newest);
         }
+    }
+
+    fn uid(&self) -> Option<Uid> {
+        self.memory.uid()
     }
 
     fn watch(&self) -> BoxStream<'static, Watched> {

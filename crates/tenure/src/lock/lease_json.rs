@@ -194,7 +194,7 @@ fn mark(text: &str) -> Option<WriteMark> {
 }
 
 /// RFC 3339 with exactly six digits, as `MicroTime` has it.
-fn format_time(time: MicroTime) -> String {
+pub(crate) fn format_time(time: MicroTime) -> String {
     match jiff::Timestamp::from_microsecond(time.as_micros()) {
         Ok(timestamp) => format!("{timestamp:.6}"),
         Err(_) => "1970-01-01T00:00:00.000000Z".to_owned(),

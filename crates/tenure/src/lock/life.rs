@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 use tenure_core::{
-    Outcome, Sight,
+    Outcome, Sight, Uid,
     life::{Answer, LifeElector, LifeWrite, LockObject, ProcessId, ProcessSight, Request},
 };
 
@@ -128,6 +128,10 @@ impl Lock for LifeLock {
             return version_of(&object).map(Sight::Gone);
         }
         self.take(&object).map(Sight::Seen)
+    }
+
+    fn uid(&self) -> Option<Uid> {
+        self.memory.uid()
     }
 
     fn watch(&self) -> BoxStream<'static, Watched> {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use tenure_core::Version;
+use tenure_core::{Uid, Version};
 
 /// The last few states of one object.
 #[derive(Debug, Default)]
@@ -33,6 +33,11 @@ impl Memory {
             version: version.clone(),
             json: object.to_string().into(),
         });
+    }
+
+    /// The uid of the object that was seen last.
+    pub(super) fn uid(&self) -> Option<Uid> {
+        Some(self.0.back()?.version.uid.clone())
     }
 
     /// The state of that version, which is about to be replaced: nobody asks for an older one

@@ -17,7 +17,7 @@ pub(crate) use pod_json::bare_id;
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
-use tenure_core::{Elector, Outcome, ResourceVersion, Sight};
+use tenure_core::{Elector, Outcome, ResourceVersion, Sight, Uid};
 
 /// What an answered call brought, before the lock has looked at it.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ pub(crate) trait Lock: Send + 'static {
 
     /// The core has taken in this state: the watch need not bring it.
     fn taken_in(&mut self, _newest: &ResourceVersion) {}
+
+    /// The uid of the object that was seen last, if any was.
+    fn uid(&self) -> Option<Uid> {
+        None
+    }
 
     /// Watch the lock object for ever: cut streams are opened anew.
     fn watch(&self) -> BoxStream<'static, Watched>;

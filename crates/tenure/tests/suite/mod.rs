@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses what fits its server")]
 
+pub(crate) mod beside;
 pub(crate) mod faults;
 pub(crate) mod marks;
 pub(crate) mod rights;
