@@ -12,6 +12,7 @@ mod manifests;
 mod names;
 #[cfg(unix)]
 mod run;
+mod sidecar;
 mod signals;
 mod steer;
 mod tasks;
@@ -83,6 +84,7 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
             Task::Run(options) => run::run(*options)
                 .await
                 .map_err(|failure| failure.with_code(run::FAILED)),
+            Task::Sidecar(options) => sidecar::run(*options).await,
             Task::SteerRights(yaml) => console::print(&yaml).map(|()| ExitCode::SUCCESS),
             Task::Steer(order) => steer::run(*order).await,
             Task::Rbac(rights) => manifests::rbac(&rights),
