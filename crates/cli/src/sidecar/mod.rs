@@ -20,9 +20,11 @@ mod said;
 mod security;
 mod server;
 mod stand;
+#[cfg(test)]
+mod tests;
 mod watch;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch as signal};
 
@@ -38,6 +40,8 @@ use crate::{
 
 /// Requests to step down that wait for each other.
 const MOST_ASKS: usize = 16;
+/// How long the body of a request may take.
+const BODY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Stands and answers until a signal comes.
 pub(crate) async fn run(options: SidecarOptions) -> Result<ExitCode, Failure> {
@@ -71,6 +75,7 @@ pub(crate) async fn run(options: SidecarOptions) -> Result<ExitCode, Failure> {
         desk: Arc::clone(&desk),
         security,
         watchers: Watchers::new(is_closing.clone()),
+        body_limit: BODY_LIMIT,
     });
     let follower = {
         let desk = Arc::clone(&desk);

@@ -34,6 +34,8 @@ pub(super) struct Front {
     pub(super) desk: Arc<Desk>,
     pub(super) security: Security,
     pub(super) watchers: Watchers,
+    /// How long the body of a request may take.
+    pub(super) body_limit: Duration,
 }
 
 type App = Arc<Front>;
@@ -43,9 +45,8 @@ pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
 /// The most that a request's body may be.
 pub(super) const MOST_BODY: usize = 4096;
-/// How long the body of a request may take.
-const BODY_LIMIT: Duration = Duration::from_secs(5);
-const LONGEST_NAME: usize = 1024;
+/// In characters: an identity may have 1024 bytes.
+const LONGEST_NAME: usize = 256;
 
 /// Every path, with the one method that it takes; HEAD is answered as GET.
 fn table() -> [(&'static str, &'static str, MethodRouter<App>); 11] {
@@ -168,18 +169,19 @@ struct HandOver {
 }
 
 async fn step_down(State(front): State<App>, headers: HeaderMap, body: Body) -> Answer {
-    read::<StepDown>(&headers, body, true).await?;
+    read::<StepDown>(&front, &headers, body, true).await?;
     leave(&front.desk, None).await
 }
 
 async fn hand_over(State(front): State<App>, headers: HeaderMap, body: Body) -> Answer {
-    let asked: Option<HandOver> = read(&headers, body, false).await?;
+    let asked: Option<HandOver> = read(&front, &headers, body, false).await?;
     let to = asked.map(|asked| asked.to).unwrap_or_default();
-    if to.trim().is_empty() || to.len() > LONGEST_NAME || to.chars().any(char::is_control) {
+    if to.trim().is_empty() || to.chars().count() > LONGEST_NAME || to.chars().any(char::is_control)
+    {
         return Err(Refusal::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             format!(
-                "\"to\" can be nobody's name: it is empty, longer than {LONGEST_NAME} bytes, or has \
+                "\"to\" can be nobody's name: it is empty, longer than {LONGEST_NAME} characters, or has \
                  control characters in it"
             ),
             "give a Pod's name or uid, or a candidate's identity",
@@ -249,11 +251,12 @@ async fn leave(desk: &Desk, to: Option<String>) -> Answer {
 
 /// The body, which has to be a JSON object of that shape; none where it is empty and may be.
 async fn read<T: DeserializeOwned>(
+    front: &Front,
     headers: &HeaderMap,
     body: Body,
     may_be_empty: bool,
 ) -> Result<Option<T>, Refusal> {
-    let bytes = match tokio::time::timeout(BODY_LIMIT, to_bytes(body, MOST_BODY)).await {
+    let bytes = match tokio::time::timeout(front.body_limit, to_bytes(body, MOST_BODY)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
             return Err(Refusal::new(
@@ -265,7 +268,7 @@ async fn read<T: DeserializeOwned>(
         Err(_) => {
             return Err(Refusal::new(
                 StatusCode::REQUEST_TIMEOUT,
-                format!("the body did not come within {BODY_LIMIT:?}"),
+                format!("the body did not come within {:?}", front.body_limit),
                 "send it at once",
             ));
         }
