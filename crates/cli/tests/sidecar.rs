@@ -151,8 +151,7 @@ async fn l9_a_thief_ends_it_at_once() {
 async fn a_lock_for_life_is_answered_for_as_well() {
     let server = server().await;
     let pod = server
-        .pods()
-        .create("one", PodOptions::default())
+        .create_pod("default", "one", &PodOptions::default())
         .await
         .unwrap();
     let flags = ["--lock", "config-map", "--pod", "one", "--grace", "200ms"];
@@ -172,7 +171,7 @@ async fn a_lock_for_life_is_answered_for_as_well() {
     one.leads();
     one.running.signal(Signal::TERM);
     assert_eq!(one.running.wait().code(), Some(0));
-    assert_eq!(get(&server, CONFIG_MAP).await.0, 404, "{pod:?}");
+    assert_eq!(get(&server, CONFIG_MAP).await.0, 404, "{pod}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
