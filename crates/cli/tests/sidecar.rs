@@ -220,6 +220,24 @@ async fn odd_requests_are_refused_and_hold_up_nobody() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_than_fit_wait_until_another_ends() {
+    let server = server().await;
+    let one = Sidecar::start(&server, &[]);
+    let mut silent: Vec<_> = (0..256).map(|_| one.connect()).collect();
+    let mut next = one.connect();
+    next.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .unwrap();
+    next.set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let mut first = [0; 12];
+    next.read_exact(&mut first).unwrap_err();
+    silent.pop();
+    next.set_read_timeout(Some(common::LIMIT)).unwrap();
+    next.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+}
+
 #[test]
 fn what_cannot_be_listened_on_is_refused_in_one_line_with_what_to_do() {
     let open = refusal(&["sidecar", "nightly", "--http", "0.0.0.0:0"], 2);
@@ -239,6 +257,8 @@ fn what_cannot_be_listened_on_is_refused_in_one_line_with_what_to_do() {
     ];
     let told = refusal(&[&missing[..], &["/no/such/file"]].concat(), 1);
     assert!(told.contains("/no/such/file: cannot be read"), "{told}");
+    let host = ["sidecar", "nightly", "--allow-host", "side:4040"];
+    assert!(refusal(&host, 2).contains("the name of a host"));
     let short = ["sidecar", "nightly", "--grace", "1ms"];
     assert!(refusal(&short, 2).contains("too short to act by"));
 }

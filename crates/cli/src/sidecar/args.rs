@@ -12,6 +12,7 @@ use tenure::LifeTiming;
 use crate::{
     args::{CampaignArgs, ClusterArgs, Lock, TimingArgs},
     failure::Failure,
+    names,
     tasks::{self, CampaignOptions},
 };
 
@@ -88,6 +89,14 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
             listen.port()
         )));
     }
+    let hosts: Vec<_> = args
+        .allow_host
+        .iter()
+        .map(|host| host.trim().to_ascii_lowercase())
+        .collect();
+    for host in &hosts {
+        names::subdomain("host", host)?;
+    }
     let grace = if args.lock == Lock::Lease {
         tasks::lease_timing(&args.timing)?.grace()
     } else {
@@ -114,11 +123,7 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
         })?,
         listen,
         token_file: args.token_file,
-        hosts: args
-            .allow_host
-            .iter()
-            .map(|host| host.trim().to_ascii_lowercase())
-            .collect(),
+        hosts,
         answer_limit,
     })
 }

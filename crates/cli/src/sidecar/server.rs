@@ -102,7 +102,7 @@ async fn accept(
 
 async fn connection(stream: TcpStream, router: Router, mut closing: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Impatient::new(stream));
+    let io = TokioIo::new(Impatient::new(stream, WRITE_LIMIT));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
@@ -122,13 +122,15 @@ async fn connection(stream: TcpStream, router: Router, mut closing: watch::Recei
 /// A stream whose reader has to take something now and then.
 struct Impatient {
     stream: TcpStream,
+    limit: Duration,
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl Impatient {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: TcpStream, limit: Duration) -> Self {
         Self {
             stream,
+            limit,
             waits: None,
         }
     }
@@ -142,9 +144,10 @@ impl Impatient {
             self.waits = None;
             return written;
         }
+        let limit = self.limit;
         let waits = self
             .waits
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_LIMIT)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         waits
             .as_mut()
             .poll(context)
@@ -191,5 +194,27 @@ impl AsyncWrite for Impatient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (reader, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let mut stream = Impatient::new(accepted.unwrap().0, Duration::from_millis(50));
+        let error = loop {
+            if let Err(error) = stream.write(&[0; 65_536]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(reader);
     }
 }

@@ -8,7 +8,7 @@ use tenure::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::desk::Desk;
-use crate::failure::Failure;
+use crate::{console, failure::Failure};
 
 /// A request to give the lock up.
 #[derive(Debug)]
@@ -123,6 +123,13 @@ async fn leave(desk: &Desk, leadership: Leadership, why: Why) {
     // What was promised under a belief that is over cannot be kept any more: that is what the token
     // is for.
     if let Some(promised) = promised.filter(|_| leadership.is_leading()) {
+        let left = promised.since(tenure::now());
+        if matches!(why, Why::Ended(_)) && console::stderr_is_terminal() {
+            console::note(&format!(
+                "ending in {:.1} s, when the last answer has run out; a second Ctrl-C ends at once",
+                left.as_secs_f64()
+            ));
+        }
         SystemClock.sleep_until(promised).await;
     }
     let reason = leadership.lost_reason().unwrap_or(LossReason::SteppedDown);

@@ -43,6 +43,8 @@ struct Sidecar {
     closing: watch::Sender<bool>,
 }
 
+/// The longest that anything here may take.
+const LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
 
 impl Sidecar {
@@ -91,9 +93,12 @@ impl Sidecar {
 
     async fn until(&self, holds: impl Fn(&Desk) -> bool) {
         let mut changes = self.desk.changes();
-        while !holds(&self.desk) {
-            changes.changed().await.unwrap();
-        }
+        let becomes = async {
+            while !holds(&self.desk) {
+                changes.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, becomes).await.unwrap();
     }
 
     async fn leads(&self) {
