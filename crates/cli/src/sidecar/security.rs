@@ -214,13 +214,13 @@ mod tests {
         Security::new(listen.parse().unwrap(), hosts, None).unwrap()
     }
 
-    fn asks(security: &Security, method: Method, headers: &[(&'static str, &str)]) -> bool {
+    fn asks(security: &Security, method: &Method, headers: &[(&'static str, &str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
         let uri = Uri::from_static("/v1/step-down");
-        security.check(&method, &uri, &map).is_ok()
+        security.check(method, &uri, &map).is_ok()
     }
 
     #[test]
@@ -235,8 +235,8 @@ mod tests {
             "[::1]:4040",
             "side.local:1",
         ] {
-            assert!(asks(&security, Method::POST, &[("host", good)]), "{good}");
-            assert!(asks(&security, Method::GET, &[("host", good)]), "{good}");
+            assert!(asks(&security, &Method::POST, &[("host", good)]), "{good}");
+            assert!(asks(&security, &Method::GET, &[("host", good)]), "{good}");
         }
         for bad in [
             "evil.example",
@@ -248,12 +248,12 @@ mod tests {
             "[::2]",
             "localhost:4040, evil",
         ] {
-            assert!(!asks(&security, Method::POST, &[("host", bad)]), "{bad}");
-            assert!(!asks(&security, Method::GET, &[("host", bad)]), "{bad}");
+            assert!(!asks(&security, &Method::POST, &[("host", bad)]), "{bad}");
+            assert!(!asks(&security, &Method::GET, &[("host", bad)]), "{bad}");
         }
-        assert!(!asks(&security, Method::POST, &[]));
+        assert!(!asks(&security, &Method::POST, &[]));
         let twice = [("host", "localhost"), ("host", "evil.example")];
-        assert!(!asks(&security, Method::POST, &twice));
+        assert!(!asks(&security, &Method::POST, &twice));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
         let security = on("127.0.0.1", &[]);
         for origin in ["http://127.0.0.1:4040", "null", "https://evil.example"] {
             let headers = [("host", "localhost"), ("origin", origin)];
-            assert!(!asks(&security, Method::POST, &headers), "{origin}");
+            assert!(!asks(&security, &Method::POST, &headers), "{origin}");
         }
     }
 
@@ -269,20 +269,20 @@ mod tests {
     fn the_own_address_is_a_name_and_so_is_any_where_it_listens_on_all() {
         assert!(asks(
             &on("10.0.0.1", &[]),
-            Method::GET,
+            &Method::GET,
             &[("host", "10.0.0.1")]
         ));
         assert!(!asks(
             &on("10.0.0.1", &[]),
-            Method::GET,
+            &Method::GET,
             &[("host", "10.0.0.2")]
         ));
         assert!(asks(
             &on("0.0.0.0", &[]),
-            Method::GET,
+            &Method::GET,
             &[("host", "10.0.0.2")]
         ));
-        assert!(!asks(&on("0.0.0.0", &[]), Method::GET, &[("host", "a.b")]));
+        assert!(!asks(&on("0.0.0.0", &[]), &Method::GET, &[("host", "a.b")]));
     }
 
     #[cfg(unix)]

@@ -210,7 +210,7 @@ mod tests {
         let (reader, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let mut stream = Impatient::new(accepted.unwrap().0, Duration::from_millis(50));
         let error = loop {
-            if let Err(error) = stream.write(&[0; 65_536]).await {
+            if let Err(error) = stream.write(&[0; 4096]).await {
                 break error;
             }
         };
