@@ -50,6 +50,8 @@ pub(crate) enum Command {
     /// Run a command while leading; nothing of it is left before another leads
     #[cfg(unix)]
     Run(Box<crate::run::RunArgs>),
+    /// Stand for election, and answer over HTTP whether it leads
+    Sidecar(Box<crate::sidecar::args::SidecarArgs>),
     /// Ask the leader to step down
     StepDown(crate::steer::args::StepDownArgs),
     /// Ask the leader to hand over to another candidate

@@ -14,6 +14,7 @@ mod names;
 #[cfg(unix)]
 mod run;
 mod see;
+mod sidecar;
 mod signals;
 mod steer;
 mod tasks;
@@ -94,6 +95,7 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
             Task::Run(options) => run::run(*options)
                 .await
                 .map_err(|failure| failure.with_code(run::FAILED)),
+            Task::Sidecar(options) => sidecar::run(*options).await,
             Task::SteerRights(yaml) => console::print(&yaml).map(|()| ExitCode::SUCCESS),
             Task::Steer(order) => steer::run(*order).await,
             Task::See(task) => see::run(*task).await,

@@ -30,6 +30,7 @@ pub(crate) enum Task {
     Campaign(CampaignOptions),
     #[cfg(unix)]
     Run(Box<crate::run::RunOptions>),
+    Sidecar(Box<crate::sidecar::SidecarOptions>),
     Steer(Box<crate::steer::Order>),
     /// The YAML.
     SteerRights(String),
@@ -133,6 +134,7 @@ pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
                 .map_err(|failure| failure.with_code(crate::run::FAILED))?;
             Task::Run(Box::new(options))
         }
+        Command::Sidecar(args) => Task::Sidecar(Box::new(crate::sidecar::args::check(*args)?)),
         Command::StepDown(args) => Task::Steer(Box::new(steer::step_down(args)?)),
         Command::HandOver(args) => Task::Steer(Box::new(steer::hand_over(args)?)),
         Command::Pause(args) => Task::Steer(Box::new(steer::pause(args)?)),

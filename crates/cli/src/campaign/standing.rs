@@ -13,6 +13,17 @@ use crate::{
 
 /// Begins. What cannot get better by itself is refused; a server that does not answer is not.
 pub(crate) async fn election(options: &CampaignOptions) -> Result<LeaderElection, Failure> {
+    begin(options, builder(options)).await
+}
+
+/// As [`election`], on a thread of its own: what else this process does cannot hold it up.
+pub(crate) async fn on_its_own_thread(
+    options: &CampaignOptions,
+) -> Result<LeaderElection, Failure> {
+    begin(options, builder(options).dedicated_thread()).await
+}
+
+async fn begin(options: &CampaignOptions, builder: Builder) -> Result<LeaderElection, Failure> {
     let config = options.cluster.config().await?;
     let client = cluster::client(config.clone())?;
     let told = Told { options };
@@ -30,13 +41,11 @@ pub(crate) async fn election(options: &CampaignOptions) -> Result<LeaderElection
     if options.lock != Kind::Lease {
         context.own_pod().map_err(unknown)?;
     }
-    builder(options)
-        .build(config, context)
-        .map_err(|error| match error {
-            ElectionError::Settings(error) => Failure::usage(error.to_string()),
-            ElectionError::Context(error) => unlabelled(error),
-            error => Failure::failed(error.to_string()).because(error),
-        })
+    builder.build(config, context).map_err(|error| match error {
+        ElectionError::Settings(error) => Failure::usage(error.to_string()),
+        ElectionError::Context(error) => unlabelled(error),
+        error => Failure::failed(error.to_string()).because(error),
+    })
 }
 
 fn builder(options: &CampaignOptions) -> Builder {

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test program uses a part of it
 
 #[cfg(unix)]
+pub mod http;
+#[cfg(unix)]
 pub mod running;
 
 use std::{

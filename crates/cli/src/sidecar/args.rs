@@ -1,0 +1,192 @@
+//! The command line of `tenure sidecar` as it is typed, and what it means.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Args;
+use tenure::LifeTiming;
+
+use crate::{
+    args::{BesideArgs, CampaignArgs, ClusterArgs, Lock, TimingArgs},
+    failure::Failure,
+    names,
+    tasks::{self, CampaignOptions},
+};
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SidecarArgs {
+    /// Kind of lock
+    #[arg(long, value_enum, default_value = "lease", env = "TENURE_LOCK_KIND")]
+    lock: Lock,
+
+    /// Name of the lock
+    name: String,
+
+    /// Where to answer: a loopback address; any other needs --token-file
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:4040",
+        env = "TENURE_HTTP"
+    )]
+    http: String,
+
+    /// Answer only who sends the token in this file: `Authorization: Bearer TOKEN`. It is read again
+    /// when it has changed
+    #[arg(long, value_name = "FILE", env = "TENURE_HTTP_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+
+    /// A name by which others reach this address, as in their `Host` header; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TENURE_HTTP_HOST",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<String>,
+
+    /// Namespace of the lock [default: the Pod's or the context's]
+    #[arg(long, short, env = "TENURE_NAMESPACE")]
+    namespace: Option<String>,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    /// Who to stand as; Lease only [default: the Pod's or the host's name, with a unique ending]
+    #[arg(long)]
+    identity: Option<String>,
+
+    /// The Pod that owns a lock for life [default: $POD_NAME]
+    #[arg(long)]
+    pod: Option<String>,
+
+    #[command(flatten)]
+    timing: TimingArgs,
+
+    #[command(flatten)]
+    beside: BesideArgs,
+}
+
+/// What is to be led, and how it is told.
+#[derive(Debug)]
+pub(crate) struct SidecarOptions {
+    pub(crate) stand: CampaignOptions,
+    pub(crate) listen: SocketAddr,
+    pub(crate) token_file: Option<PathBuf>,
+    /// In lower case.
+    pub(crate) hosts: Vec<String>,
+    /// The longest that an answer holds.
+    pub(crate) answer_limit: Duration,
+}
+
+pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
+    let listen = address(&args.http)?;
+    if !listen.ip().is_loopback() && args.token_file.is_none() {
+        return Err(Failure::usage(format!(
+            "--http {listen} can be reached from other machines, and whoever reaches it could make \
+             this leader step down: give --token-file FILE too, or take 127.0.0.1:{}",
+            listen.port()
+        )));
+    }
+    let hosts: Vec<_> = args
+        .allow_host
+        .iter()
+        .map(|host| host.trim().to_ascii_lowercase())
+        .collect();
+    for host in &hosts {
+        names::subdomain("host", host)?;
+    }
+    let grace = if args.lock == Lock::Lease {
+        tasks::lease_timing(&args.timing)?.grace()
+    } else {
+        args.timing.grace.unwrap_or(LifeTiming::default().grace)
+    };
+    let answer_limit = grace.saturating_sub((grace / MARGIN_SHARE).min(MOST_MARGIN));
+    if answer_limit < LEAST_ANSWER {
+        return Err(Failure::usage(format!(
+            "with a grace of {grace:?} an answer would hold for {answer_limit:?}, which is too short \
+             to act by; give a longer --grace or --lease-duration"
+        )));
+    }
+    Ok(SidecarOptions {
+        stand: tasks::campaign(CampaignArgs {
+            lock: args.lock,
+            name: args.name,
+            namespace: args.namespace,
+            cluster: args.cluster,
+            identity: args.identity,
+            pod: args.pod,
+            json: false,
+            beside: args.beside,
+            keep_lock: false,
+            timing: args.timing,
+        })?,
+        listen,
+        token_file: args.token_file,
+        hosts,
+        answer_limit,
+    })
+}
+
+/// What is kept of the grace, as `tenure run` keeps it: the work has to be over before the grace is.
+const MARGIN_SHARE: u32 = 4;
+const MOST_MARGIN: Duration = Duration::from_secs(1);
+const LEAST_ANSWER: Duration = Duration::from_millis(10);
+
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    let local = text
+        .strip_prefix("localhost:")
+        .and_then(|port| port.parse().ok())
+        .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    local.or_else(|| text.parse().ok()).ok_or_else(|| {
+        Failure::usage(format!(
+            "--http {text:?} is no address: give an IP address and a port, such as 127.0.0.1:4040 or \
+             [::1]:4040"
+        ))
+    })
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tenure sidecar nightly                         then: curl -f http://127.0.0.1:4040/leader
+  tenure sidecar nightly --http 127.0.0.1:0      on a free port, which the first line tells
+  tenure sidecar nightly --http 0.0.0.0:4040 --token-file /etc/tenure/token
+
+An answer that says \"leading\" holds for valid_for_ms, counted from before the question was sent; the
+lock is not given up before then. SIGTERM or Ctrl-C releases it and ends with 0; a second one ends at
+once.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_others_are_refused_with_what_to_give() {
+        for (text, read) in [
+            ("127.0.0.1:4040", "127.0.0.1:4040"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("[::1]:80", "[::1]:80"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+        ] {
+            assert_eq!(address(text).unwrap().to_string(), read);
+        }
+        for bad in [
+            "",
+            "4040",
+            ":4040",
+            "localhost",
+            "a:1",
+            "127.0.0.1",
+            "127.0.0.1:65536",
+            "::1:4040",
+            "http://127.0.0.1:1",
+        ] {
+            let told = address(bad).unwrap_err().message(false);
+            assert!(told.contains("such as 127.0.0.1:4040"), "{bad}: {told}");
+        }
+    }
+}
