@@ -37,14 +37,14 @@ pub(crate) struct SidecarArgs {
 
     /// Answer only who sends the token in this file: `Authorization: Bearer TOKEN`. It is read again
     /// when it has changed
-    #[arg(long, value_name = "FILE", env = "TENURE_HTTP_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "TENURE_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 
     /// A name by which others reach this address, as in their `Host` header; may be repeated
     #[arg(
         long,
         value_name = "NAME",
-        env = "TENURE_HTTP_HOST",
+        env = "TENURE_ALLOW_HOST",
         value_delimiter = ','
     )]
     allow_host: Vec<String>,
