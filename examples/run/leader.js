@@ -8,9 +8,9 @@ function work() {
   // leader that does not know yet that it is none.
   console.log(`working with token ${TENURE_TOKEN}`);
 }
-work();
 const steps = setInterval(work, 1000);
 process.on("SIGTERM", () => {
   clearInterval(steps);
   console.log("leaving");
 });
+work();
