@@ -42,7 +42,7 @@ pub(crate) struct MutantsArgs {
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     seeds: u64,
     /// The most seeds for a mutant of the library
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 4_000)]
     stack_seeds: u64,
     /// Also find out for every kind of fault which mutants are not found without it
     #[arg(long)]
