@@ -68,12 +68,7 @@ impl World<'_> {
             .containers(["main"])
             .service_account(ACCOUNT)
             .scheduler_name("nobody");
-        let pod = self
-            .server
-            .create_pod(&self.namespace, name, &options)
-            .await
-            .unwrap();
-        self.own_pod(&pod)
+        self.pod_with(name, &options).await
     }
 }
 

@@ -77,9 +77,13 @@ impl<'a> World<'a> {
             .containers(["main"])
             .restart_policy("Never")
             .scheduler_name("nobody");
+        self.pod_with(name, &options).await
+    }
+
+    pub(crate) async fn pod_with(&self, name: &str, options: &PodOptions) -> OwnPod {
         let pod = self
             .server
-            .create_pod(&self.namespace, name, &options)
+            .create_pod(&self.namespace, name, options)
             .await
             .unwrap();
         self.own_pod(&pod)
