@@ -35,7 +35,7 @@ pub(crate) async fn measure(bench: &Bench, name: &str, rounds: u32) -> Result<Ve
     for number in 1..=rounds {
         let mut standby = Worker::start(bench, &folder, name, number).await?;
         // It says nothing before it leads; it stands by in a few milliseconds.
-        let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
+        let pause = Duration::from_millis(rand::rng().random_range(300..1300));
         sleep(pause).await;
         floor.rounds(FLOORS).await?;
         let died = leader.die().await?;

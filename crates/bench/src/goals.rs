@@ -3,7 +3,9 @@
 use crate::candidate::Kind;
 use crate::chart::format_value as show;
 use crate::locks::MEANWHILE;
+use crate::rested::{AFTER_MINUTES, AFTER_SECONDS};
 use crate::results::{Results, Series};
+use crate::weight::REQUESTS;
 
 /// A row of the table.
 pub(crate) struct Goal {
@@ -48,6 +50,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
             "p50 under 3 times the floor, at most 64 refused writes",
         ),
         crowd(results),
+        rested(results),
         killed(
             results,
             "killed-1",
@@ -180,6 +183,29 @@ fn crowd(results: &Results) -> Goal {
         wanted: "p50 under 150 ms, at most 64 refused writes once contention is learned",
         client_go: NOT_HERE.to_owned(),
         tenure: two(ours),
+        verdict,
+    }
+}
+
+fn rested(results: &Results) -> Goal {
+    let of = |what| results.of("rested", OURS, what);
+    let (soon, late) = (of(AFTER_SECONDS), of(AFTER_MINUTES));
+    let verdict = match (soon, late) {
+        (Some(soon), Some(late)) => {
+            let times = late.p50 / soon.p50;
+            let words = format!(
+                "{times:.2} times the p50 after five seconds ({})",
+                show(soon.p50)
+            );
+            judge(times <= 1.25, words)
+        }
+        _ => Verdict::NotRun(NOT_HERE),
+    };
+    Goal {
+        what: "graceful hand-over after five idle minutes, p50 / p99",
+        wanted: "as fast as after five seconds: p50 at most a quarter more",
+        client_go: NOT_HERE.to_owned(),
+        tenure: two(late),
         verdict,
     }
 }
@@ -337,7 +363,7 @@ fn asking(results: &Results) -> Goal {
     }
 }
 
-fn weight(results: &Results) -> [Goal; 5] {
+fn weight(results: &Results) -> [Goal; 6] {
     let one = |who: &str, what: &str| results.of("weight", who, what).map(|series| series.p50);
     let (memory, program, start) = (
         "memory of an idle standby",
@@ -354,7 +380,7 @@ fn weight(results: &Results) -> [Goal; 5] {
         let verdict = match (one(ours, series), limit) {
             (Some(value), Some(limit)) => {
                 let words = format!("{} of {} {unit}", show(value), show(limit));
-                judge(value < limit, words)
+                judge(value <= limit, words)
             }
             _ => Verdict::NotRun(NOT_HERE),
         };
@@ -408,6 +434,14 @@ fn weight(results: &Results) -> [Goal; 5] {
             start,
             "ms",
             kubert(start),
+        ),
+        row(
+            "requests for the Lease from the start to the first leadership",
+            "three at most",
+            LIBRARY,
+            REQUESTS,
+            "requests",
+            Some(3.0),
         ),
     ]
 }

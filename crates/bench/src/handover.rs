@@ -18,7 +18,7 @@ use crate::{
 /// Floor rounds for each round of the contestants.
 const FLOORS: u32 = 3;
 /// Those who take ten seconds for a round take part in one of so many.
-const SLOW: u32 = 5;
+const SLOW: u32 = 10;
 
 /// All candidates of one contestant for one lock; one of them leads.
 pub(crate) struct Fleet<'a> {
@@ -121,7 +121,7 @@ pub(crate) async fn measure(
     }
     for number in 0..rounds {
         // Anywhere between two tries of those who try every two seconds.
-        let pause = Duration::from_millis(rand::rng().random_range(2000..4000));
+        let pause = Duration::from_millis(rand::rng().random_range(200..2200));
         tokio::time::sleep(pause).await;
         for (fleet, times) in &mut fleets {
             if fleet.kind.is_slow() && !number.is_multiple_of(SLOW) {

@@ -35,7 +35,7 @@ pub(crate) async fn measure(bench: &Bench, name: &str, rounds: u32) -> Result<Ve
     for number in 1..=rounds {
         let mut standby = owner(bench, name, number).await?;
         standby.stands_by().await?;
-        let pause = Duration::from_millis(rand::rng().random_range(1000..3000));
+        let pause = Duration::from_millis(rand::rng().random_range(300..1300));
         tokio::time::sleep(pause).await;
         floor.rounds(FLOORS).await?;
         let pod = leader.identity.clone();

@@ -17,6 +17,7 @@ mod life;
 mod locks;
 mod page;
 mod plane;
+mod rested;
 mod results;
 mod seen;
 mod usage;
@@ -88,6 +89,7 @@ pub(crate) struct Measurement {
 enum How {
     Floor { rounds: u32 },
     HandOver { standbys: u32, rounds: u32 },
+    Rested { pairs: u32 },
     Crowd { standbys: u32, rounds: u32 },
     Killed { standbys: u32, rounds: u32 },
     Died { rounds: u32 },
@@ -101,12 +103,13 @@ enum How {
 }
 
 #[rustfmt::skip]
-pub(crate) const MEASUREMENTS: [Measurement; 15] = [
+pub(crate) const MEASUREMENTS: [Measurement; 16] = [
     Measurement { name: "floor", title: "The floor by itself", how: How::Floor { rounds: 300 } },
     Measurement { name: "handover-1", title: "A leader ends in order, 1 standby", how: How::HandOver { standbys: 1, rounds: 300 } },
     Measurement { name: "handover-9", title: "A leader ends in order, 9 standbys", how: How::HandOver { standbys: 9, rounds: 300 } },
     Measurement { name: "handover-99", title: "A leader ends in order, 99 standbys", how: How::HandOver { standbys: 99, rounds: 100 } },
     Measurement { name: "handover-999", title: "A leader ends in order, 999 standbys in one process", how: How::Crowd { standbys: 999, rounds: 60 } },
+    Measurement { name: "rested", title: "A leader ends in order after a long calm, 1 standby", how: How::Rested { pairs: 20 } },
     Measurement { name: "killed-1", title: "A leader is killed, 1 standby", how: How::Killed { standbys: 1, rounds: 30 } },
     Measurement { name: "killed-9", title: "A leader is killed, 9 standbys", how: How::Killed { standbys: 9, rounds: 30 } },
     Measurement { name: "run", title: "The command of `tenure run` dies, 1 standby", how: How::Died { rounds: 100 } },
@@ -125,6 +128,7 @@ impl Measurement {
         let (whole, part) = match self.how {
             How::Floor { rounds }
             | How::HandOver { rounds, .. }
+            | How::Rested { pairs: rounds }
             | How::Crowd { rounds, .. }
             | How::Killed { rounds, .. }
             | How::Died { rounds }
@@ -144,10 +148,12 @@ impl Measurement {
         let amount = f64::from(self.amount(quick));
         match self.how {
             How::Floor { .. } => amount * 0.3,
-            How::HandOver { standbys, .. } => amount * 6.5 + f64::from(standbys) * 0.3,
+            How::HandOver { standbys: 1, .. } => amount * 4.5,
+            How::HandOver { standbys, .. } => amount * 2.5 + f64::from(standbys) * 0.3,
+            How::Rested { .. } => amount * 1.5 + 310.0,
             How::Crowd { .. } => amount * 8.0 + 120.0,
             How::Killed { .. } => amount * 25.0,
-            How::Died { .. } | How::Life { .. } => amount * 4.0,
+            How::Died { .. } | How::Life { .. } => amount * 2.0,
             How::Weight { .. } => amount * 22.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
             How::Idle { .. } => amount * 3.0 + 50.0,
@@ -163,6 +169,7 @@ impl Measurement {
             How::HandOver { standbys, .. } => {
                 handover::measure(bench, name, standbys, amount).await
             }
+            How::Rested { .. } => rested::measure(bench, name, amount).await,
             How::Crowd { standbys, .. } => crowd::measure(bench, name, standbys, amount).await,
             How::Killed { standbys, .. } => gone::measure(bench, name, standbys, amount).await,
             How::Died { .. } => died::measure(bench, name, amount).await,

@@ -39,11 +39,14 @@ const HOW: &str = "
   between two tries of those who try every two seconds.
 - The other Rust libraries have a program each in `testing/baselines`, the least that their
   documentation leads to, built by the same profile (`dist`: one codegen unit, fat LTO, no symbols)
-  and with the same TLS (rustls, ring) as tenure's. They take part in one round of five, since one of
+  and with the same TLS (rustls, ring) as tenure's. They take part in one round of ten, since one of
   theirs takes ten seconds.
+- *After a long calm*: pairs with a lock each rest side by side, and then hand over one after the other.
 - *999 standbys* are one process, each with connections of its own; whoever leads in it leaves at
   SIGUSR1, and goes last. Refused writes of the first half of the rounds are shown apart: there the
   candidates learn how crowded it is (rule L17).
+- *Requests for the Lease until it leads*: what the API server counted, watches apart, from the
+  process's start until it leads a Lease that did not exist.
 - *Refused writes*: what the API server counted as 409 for Leases during a round.
 - *Later than it had to be*: a standby may not lead before the lease duration has passed since it
   last saw the Lease renewed. When that was is taken from a watch of our own on the same Lease, so

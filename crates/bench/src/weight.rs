@@ -9,23 +9,29 @@ use crate::{
     candidate::{Kind, millis, unix_ns},
     plane::Bench,
     results::Series,
-    usage::memory,
+    usage::{Requests, memory},
 };
 
 /// After this time of standing by, memory is looked at.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// What the requests are called.
+pub(crate) const REQUESTS: &str = "requests for the Lease until it leads";
+
 pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
     let mut kinds = vec![Kind::Tenure];
     kinds.extend(bench.crowds());
     kinds.extend(bench.others());
-    let mut times = vec![[Vec::new(), Vec::new()]; kinds.len()];
+    let mut times = vec![[const { Vec::new() }; 3]; kinds.len()];
     for round in 0..rounds {
-        for (kind, [starts, memories]) in kinds.iter().zip(&mut times) {
+        for (kind, [starts, memories, requests]) in kinds.iter().zip(&mut times) {
             let lock = format!("weight-{}-{round}", kind.slug());
+            let before = Requests::read(bench).await?;
             let began = unix_ns();
             let mut leader = bench.candidate(*kind, &lock, "first")?;
             starts.push(millis(leader.leads().await? - began));
+            let after = Requests::read(bench).await?;
+            requests.push(after.reads + after.writes - before.reads - before.writes);
             let mut standby = bench.candidate(*kind, &lock, "second")?;
             standby.stands_by().await?;
             tokio::time::sleep(IDLE).await;
@@ -37,11 +43,12 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
         }
     }
     let mut measured = Vec::new();
-    for (kind, [starts, memories]) in kinds.into_iter().zip(times) {
+    for (kind, [starts, memories, requests]) in kinds.into_iter().zip(times) {
         let of = |unit: &str, what: &str, values| Series::of(kind.name(), unit, what, values);
         #[allow(clippy::cast_precision_loss, reason = "sizes of programs")]
         let size = fs::metadata(bench.program(kind))?.len() as f64 / f64::from(1 << 20);
         measured.extend(of("ms", "from the start until it leads", starts));
+        measured.extend(of("requests", REQUESTS, requests));
         measured.extend(of("MiB", "memory of an idle standby", memories));
         measured.extend(of("MiB", "the program", vec![size]));
     }
