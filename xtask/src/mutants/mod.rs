@@ -120,14 +120,15 @@ fn run(places: &Places, args: &MutantsArgs) -> Result<Verdict> {
     }
     let needed = FaultResult::of(&faults, &results, &table.stays);
     let mut failures: Vec<String> = results.iter().filter_map(trial::Result::failure).collect();
+    let page = Page::read(&places.root)?.with_mutants(&table.mutants, &results);
     if is_all {
-        Page::read(&places.root)?
-            .with_mutants(&results)
-            .with_faults(&needed)
-            .write()?;
+        page.with_faults(&needed).write()?;
         failures.extend(needed.iter().filter_map(FaultResult::failure));
-    } else if !faults.is_empty() {
-        print!("\n{}", page::faults(&needed));
+    } else {
+        page.write()?;
+        if !faults.is_empty() {
+            print!("\n{}", page::faults(&needed));
+        }
     }
     if !failures.is_empty() {
         bail!(

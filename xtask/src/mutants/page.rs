@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::trial::{self, FaultResult, Verdict};
+use super::{
+    table::Mutant,
+    trial::{self, FaultResult, Verdict},
+};
 
 const DOCUMENT: &str = "docs/mutants.md";
+const HEAD: &str = "| mutant | what is wrong | rules | depth | lock | seeds | found by |\n\
+     |---|---|---|---|---|---|---|\n";
 
 /// The document.
 #[derive(Debug)]
@@ -28,9 +33,32 @@ impl Page {
         Ok(Self { path, text })
     }
 
-    /// With what became of all mutants.
-    pub(super) fn with_mutants(self, results: &[trial::Result<'_>]) -> Self {
-        self.with("mutants", &mutants(results))
+    /// With what became of mutants: a row for each of `all` that was tried now or is there already.
+    /// Where not all were tried, what was not found stays as it was: with fewer seeds it says little.
+    pub(super) fn with_mutants(self, all: &[Mutant], results: &[trial::Result<'_>]) -> Self {
+        let is_whole = results.len() == all.len();
+        let old = match section(&self.text, "mutants") {
+            Ok((begin, end)) => self.text[begin..end].to_owned(),
+            Err(_) => String::new(),
+        };
+        let row_of = |mutant: &Mutant| {
+            let counts = |result: &&trial::Result<'_>| {
+                let found = matches!(result.verdict, Verdict::Found { .. });
+                result.mutant.name == mutant.name && (is_whole || found)
+            };
+            let head = format!("| {} |", mutant.name);
+            let before = || old.lines().find(|line| line.starts_with(&head));
+            match results.iter().find(counts) {
+                Some(result) => Some(row(result)),
+                None => before().map(str::to_owned),
+            }
+        };
+        let mut table = HEAD.to_owned();
+        for row in all.iter().filter_map(row_of) {
+            table.push_str(&row);
+            table.push('\n');
+        }
+        self.with("mutants", &table)
     }
 
     /// With what the faults are needed for. Where nobody asked, what is there stays.
@@ -69,26 +97,17 @@ fn section(text: &str, name: &str) -> Result<(usize, usize)> {
     }
 }
 
-/// A row for each mutant.
-fn mutants(results: &[trial::Result<'_>]) -> String {
-    let mut table = "| mutant | what is wrong | rules | depth | lock | seeds | found by |\n\
-         |---|---|---|---|---|---|---|\n"
-        .to_owned();
-    for result in results {
-        let mutant = result.mutant;
-        let (seeds, invariant) = match &result.verdict {
-            Verdict::Found { seeds, invariant } => (seeds.to_string(), &**invariant),
-            Verdict::NotFound { seeds } => (format!("more than {seeds}"), "nothing"),
-            Verdict::Impossible(_) => ("-".to_owned(), "not tried"),
-        };
-        let (name, breaks, rules) = (&mutant.name, &mutant.breaks, mutant.rules.join(", "));
-        let (depth, lock) = (mutant.depth, &mutant.lock);
-        let _ = writeln!(
-            table,
-            "| {name} | {breaks} | {rules} | {depth} | {lock} | {seeds} | {invariant} |"
-        );
-    }
-    table
+/// What became of a mutant, in a line.
+fn row(result: &trial::Result<'_>) -> String {
+    let mutant = result.mutant;
+    let (seeds, invariant) = match &result.verdict {
+        Verdict::Found { seeds, invariant } => (seeds.to_string(), &**invariant),
+        Verdict::NotFound { seeds } => (format!("more than {seeds}"), "nothing"),
+        Verdict::Impossible(_) => ("-".to_owned(), "not tried"),
+    };
+    let (name, breaks, rules) = (&mutant.name, &mutant.breaks, mutant.rules.join(", "));
+    let (depth, lock) = (mutant.depth, &mutant.lock);
+    format!("| {name} | {breaks} | {rules} | {depth} | {lock} | {seeds} | {invariant} |")
 }
 
 /// A row for each kind of fault.

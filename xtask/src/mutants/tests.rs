@@ -217,7 +217,7 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains("without the fault freeze, and"));
     let page = Page::read(dir.path()).unwrap();
-    page.with_mutants(&results)
+    page.with_mutants(&mutants, &results)
         .with_faults(&needed)
         .write()
         .unwrap();
@@ -245,4 +245,41 @@ fn mutants_are_found_or_named_with_what_is_wrong() {
             .unwrap()
             .contains("| crash | needy |")
     );
+}
+
+#[test]
+fn a_few_mutants_change_their_own_rows_and_only_by_what_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |name: &str, seeds: u64| {
+        format!("| {name} | It is wrong. | L1 | core | lease | {seeds} | history |")
+    };
+    let rows = ["first", "second", "gone"]
+        .map(|name| row(name, 1))
+        .join("\n");
+    let text = format!(
+        "<!-- mutants: by `cargo xtask mutants` -->\n{rows}\n<!-- end of mutants -->\n\
+         <!-- faults: by `cargo xtask mutants` -->\n<!-- end of faults -->\n"
+    );
+    write(dir.path(), "docs/mutants.md", &text);
+    let all = ["first", "new", "second", "never"].map(|name| mutant(name, PATCH));
+    let result = |index: usize, verdict| trial::Result {
+        mutant: &all[index],
+        verdict,
+        needs: Vec::new(),
+    };
+    let found = |seeds| Found::Found {
+        seeds,
+        invariant: "history".into(),
+    };
+    let results = [
+        result(0, Found::NotFound { seeds: 10 }),
+        result(1, found(7)),
+        result(2, found(8)),
+    ];
+    let page = Page::read(dir.path()).unwrap();
+    page.with_mutants(&all, &results).write().unwrap();
+    let text = fs::read_to_string(dir.path().join("docs/mutants.md")).unwrap();
+    let expected = [row("first", 1), row("new", 7), row("second", 8)].join("\n");
+    assert!(text.contains(&expected), "{text}");
+    assert!(!text.contains("gone") && !text.contains("never"), "{text}");
 }
