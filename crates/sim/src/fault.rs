@@ -263,6 +263,20 @@ impl FaultKind {
         )
     }
 
+    /// Whether a write may be told to be refused that was applied all the same.
+    #[must_use]
+    pub fn misleads(self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized
+                | Self::Forbidden
+                | Self::Gone
+                | Self::UnauthorizedAfter
+                | Self::ForbiddenAfter
+                | Self::GoneAfter
+        )
+    }
+
     /// Whether it is people who do it, to the lock itself.
     #[must_use]
     pub fn is_by_people(self) -> bool {

@@ -35,6 +35,10 @@ pub struct Process {
     pub trusts: Option<Nanos>,
     /// Whether it goes by wall clocks at its first sight of the Lease (L24).
     pub trusts_clocks: bool,
+    /// For how long it leaves to others what it has released (L23), by its clock.
+    pub cooldown: Nanos,
+    /// When it began.
+    pub started: Nanos,
     /// Whether it still lives.
     pub alive: bool,
     /// What it believes.
@@ -74,6 +78,7 @@ impl Ledger {
                 grace,
                 trusts,
                 trusts_clocks,
+                cooldown,
             } => {
                 debug_assert_eq!(self.processes.len(), index(*process));
                 self.processes.push(Process {
@@ -83,6 +88,8 @@ impl Ledger {
                     grace: *grace,
                     trusts: *trusts,
                     trusts_clocks: *trusts_clocks,
+                    cooldown: *cooldown,
+                    started: at,
                     alive: true,
                     belief: None,
                     since: at,

@@ -34,6 +34,8 @@ pub enum Happening {
         trusts: Option<Nanos>,
         /// Whether it goes by wall clocks at its first sight of the Lease (L24).
         trusts_clocks: bool,
+        /// For how long it leaves a Lease to others that it has released (L23), by its clock.
+        cooldown: Nanos,
     },
     /// A process ended: it believes nothing any more.
     Ended {
@@ -77,10 +79,22 @@ pub enum Happening {
         /// Whether it ends when it is told to.
         obedient: bool,
     },
+    /// The work of a leader was told to end.
+    GivenUntil {
+        /// Whose.
+        process: ProcessId,
+        /// Until when it has time.
+        by: Nanos,
+        /// When validity ends, by the same clock; never for locks for life.
+        ends: Option<Nanos>,
+    },
     /// A process asked the server for something.
     Asked {
         /// Which.
         process: ProcessId,
+        /// For how long it did nothing since the last answer, where it reads now and this world
+        /// measures it to the nanosecond.
+        rested: Option<Nanos>,
     },
     /// A process stands for election from now on, or no more.
     Stands {
@@ -181,6 +195,8 @@ pub enum Seeing {
     Gone,
     /// It stands in an answer.
     Answered,
+    /// An answer says that there is one already, and not which.
+    Exists,
     /// An answer says that it is not there.
     Absent,
 }
@@ -251,10 +267,14 @@ pub struct Snapshot {
     pub holder: Option<Arc<str>>,
     /// The nonce in its annotation, whether that speaks for the record or not.
     pub nonce: Option<Arc<str>>,
+    /// The number of the write in its annotation (Lease).
+    pub write: Option<u64>,
     /// Its annotation was written with the rest of it (Lease).
     pub speaks: bool,
     /// The lease duration that protects it: the annotation's where it speaks, else the spec's.
     pub protects: Nanos,
+    /// `leaseDurationSeconds`.
+    pub seconds: Option<i64>,
     /// It was given up with the release mark (L13).
     pub released: bool,
     /// `leaseTransitions`.

@@ -80,3 +80,11 @@ fn a_deletion_by_hand_is_not_covered_whatever_was_edited_before() {
 fn l2_another_object_is_waited_for_like_the_absence_before_it() {
     holds(7_556_540, None, Depth::Core);
 }
+
+/// A standby that had lost a race showed a failure of long ago, and hid the pause of the Lease behind it.
+#[test]
+fn l26_a_pause_is_shown_though_something_failed_before() {
+    for seed in [93, 2360, 4156] {
+        holds_when_asked(seed, None, Depth::Core);
+    }
+}

@@ -66,7 +66,6 @@ pub struct LeaseElector {
     watch_open: bool,
     poll_at: Instant,
     lost: Option<LossReason>,
-    last_error: Option<Arc<str>>,
     last_call: u64,
     counter: u64,
     /// Empty for nobody; none before anything was told.
@@ -137,7 +136,6 @@ impl LeaseElector {
             watch_open: false,
             poll_at: Instant::default(),
             lost: None,
-            last_error: None,
             last_call: 0,
             counter: 0,
             told_holder: None,
@@ -379,7 +377,7 @@ impl LeaseElector {
     pub(super) fn standby_failed(&mut self, error: Arc<str>) {
         self.pause.failed(self.now.mono, &mut self.rng);
         let times = self.pause.failures();
-        self.last_error = Some(Arc::clone(&error));
+        self.pause.blame(Arc::clone(&error));
         self.tell(Notice::StandbyFailed { error, times });
     }
 
@@ -548,8 +546,7 @@ impl Elector for LeaseElector {
                 reason: reason.clone(),
             },
             _ => {
-                let error = self.last_error.clone();
-                let error = error.filter(|_| self.pause.failures() > 0);
+                let error = self.pause.error().cloned();
                 let holder = self.holder();
                 match self.paused() {
                     Some(paused) if error.is_none() => Status::Paused {

@@ -1,6 +1,6 @@
 //! How fast one may go: pauses after failures (L16), and the spread of contenders (L17).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{rng::Rng, time::Instant};
 
@@ -10,6 +10,7 @@ pub(super) struct Pause {
     most: Duration,
     failures: u32,
     until: Instant,
+    error: Option<Arc<str>>,
 }
 
 /// How crowded this lock has been of late.
@@ -30,11 +31,22 @@ impl Pause {
             most,
             failures: 0,
             until: Instant::default(),
+            error: None,
         }
     }
 
     pub(super) fn until(&self) -> Instant {
         self.until
+    }
+
+    /// What went wrong last, for people; nothing once something has succeeded after it.
+    pub(super) fn error(&self) -> Option<&Arc<str>> {
+        self.error.as_ref()
+    }
+
+    /// What the last failure was.
+    pub(super) fn blame(&mut self, error: Arc<str>) {
+        self.error = Some(error);
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -50,6 +62,7 @@ impl Pause {
     }
 
     pub(super) fn succeeded(&mut self) {
+        self.error = None;
         self.failures = 0;
         self.until = Instant::default();
     }

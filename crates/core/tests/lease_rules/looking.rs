@@ -363,3 +363,21 @@ fn l17_equal_seeds_spread_in_equal_ways() {
         bench.until_a_call();
     }
 }
+
+#[test]
+fn an_error_is_shown_no_longer_than_until_something_succeeds() {
+    let error = |bench: &Bench| match bench.elector.status() {
+        Status::Standby { error, .. } => error,
+        other => panic!("{other:?}"),
+    };
+    let mut bench = Bench::new();
+    bench.stand_before(unknown());
+    assert!(error(&bench).is_some());
+    bench.until_a_call();
+    bench.read_is(Outcome::Done(released("u", 5)));
+    assert_eq!(error(&bench), None);
+    // A lost race is no failure, and brings no old one back.
+    let (id, ..) = bench.write();
+    bench.answer(id, Outcome::Conflict);
+    assert_eq!(error(&bench), None);
+}

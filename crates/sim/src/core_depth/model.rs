@@ -51,6 +51,9 @@ pub(super) trait Model: Sized {
         None
     }
 
+    /// Whether it is a look at the lock.
+    fn reads(request: &Self::Request) -> bool;
+
     /// A request arrives at the server.
     fn apply(
         &mut self,
@@ -70,7 +73,8 @@ pub(super) trait Model: Sized {
             Event::Answer { outcome, .. } => match outcome {
                 Outcome::Done(answer) => Some((Self::answered(answer), Seeing::Answered)),
                 Outcome::NotFound(_) => Some((0, Seeing::Absent)),
-                Outcome::AlreadyExists | Outcome::Conflict => Some((0, Seeing::Answered)),
+                Outcome::AlreadyExists => Some((0, Seeing::Exists)),
+                Outcome::Conflict => Some((0, Seeing::Answered)),
                 _ => None,
             },
             _ => None,

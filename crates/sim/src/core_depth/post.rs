@@ -35,7 +35,12 @@ impl<M: Model> World<'_, M> {
     pub(super) fn send(&mut self, id: ProcessId, call: CallId, request: M::Request) {
         let plan = self.plan;
         let (seed, latency) = (plan.seed, plan.latency);
-        self.tell(Happening::Asked { process: id });
+        let heard = self.process(id).and_then(|process| process.heard);
+        let rested = heard.filter(|_| M::reads(&request));
+        self.tell(Happening::Asked {
+            process: id,
+            rested: rested.map(|heard| self.now - heard),
+        });
         let Some(process) = self.processes[id.0 as usize].as_mut() else {
             return;
         };
@@ -142,9 +147,11 @@ impl<M: Model> World<'_, M> {
     }
 
     pub(super) fn answer(&mut self, id: ProcessId, call: CallId, outcome: Outcome<M::Answer>) {
+        let now = self.now;
         let Some(process) = self.process_mut(id) else {
             return;
         };
+        process.heard = Some(now);
         let open = process.calls.iter().position(|(open, _)| *open == call);
         if let Some(place) = open {
             process.calls.swap_remove(place);

@@ -1,6 +1,6 @@
 //! Processes start, are given events, show what they believe, and end.
 
-use tenure_core::{Action, Command, Elector as _, Event, Notice, Now};
+use tenure_core::{Action, Command, Elector as _, Event, Instant, Notice, Now};
 
 use crate::{
     clock::{MILLI, NEVER, SECOND},
@@ -55,6 +55,7 @@ impl<M: Model> World<'_, M> {
             sleep: None,
             tick_at: None,
             calls: Vec::new(),
+            heard: None,
             sent: 0,
             watch: Watch::default(),
             work: None,
@@ -103,6 +104,8 @@ impl<M: Model> World<'_, M> {
         if let Some(stands) = stands {
             process.withdrawn = !stands;
         }
+        // Who gives a term up, or loses it, stands again only when it is told to (L10).
+        process.withdrawn |= matches!(event, Event::Command(Command::WorkEnded { .. }));
         let clock = &self.seats[process.seat].clock;
         let reading = Now {
             mono: clock.reads(now),
@@ -217,6 +220,9 @@ impl<M: Model> World<'_, M> {
 
     #[allow(clippy::needless_pass_by_value, reason = "it is used up here")]
     pub(super) fn notice(&mut self, id: ProcessId, notice: Notice) {
+        if let Notice::Stop { by, .. } = &notice {
+            self.tell_how_long(id, *by);
+        }
         self.tell(Happening::Notice {
             process: id,
             notice: notice.clone(),
@@ -225,12 +231,29 @@ impl<M: Model> World<'_, M> {
             Notice::Acquired { .. } => self.work_begins(id),
             Notice::Stop { .. } => self.work_is_told(id),
             Notice::Lost(_) | Notice::Released | Notice::Kept | Notice::ReleaseFailed { .. } => {
+                if let (Notice::Lost(_), Some(process)) = (&notice, self.process_mut(id)) {
+                    process.withdrawn = true;
+                }
                 self.drop_work(id);
                 let pause = hashed([self.plan.seed, self.now, id.0.into()]) % (2 * SECOND);
                 self.at(self.now + pause, Due::Stand(id));
             }
             _ => {}
         }
+    }
+
+    fn tell_how_long(&mut self, id: ProcessId, by: Instant) {
+        let Some(process) = self.process(id) else {
+            return;
+        };
+        let clock = &self.seats[process.seat].clock;
+        let ends = process.belief(clock).and_then(|belief| belief.until);
+        let by = clock.truth(by);
+        self.tell(Happening::GivenUntil {
+            process: id,
+            by,
+            ends,
+        });
     }
 
     pub(super) fn end(&mut self, id: ProcessId) {

@@ -28,6 +28,8 @@ pub(super) struct Process<M: Model> {
     pub(super) tick_at: Option<Nanos>,
     /// Calls that it waits for, with when it gives each up.
     pub(super) calls: Vec<(CallId, Nanos)>,
+    /// When its last call was answered, or given up.
+    pub(super) heard: Option<Nanos>,
     /// How many messages it has sent.
     pub(super) sent: u64,
     pub(super) watch: Watch,

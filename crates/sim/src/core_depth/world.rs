@@ -70,6 +70,9 @@ pub(super) enum Due<M: Model> {
 /// How long peace is looked at, at most.
 const LONGEST_PEACE: Nanos = 600 * SECOND;
 
+/// No more than this happens in one nanosecond.
+const MOST_AT_ONCE: u32 = 100_000;
+
 /// A leader that was told to end is at rest this long after peace has a leader.
 const QUIET: Nanos = 4 * SECOND;
 
@@ -114,7 +117,17 @@ impl<'a, M: Model> World<'a, M> {
 
     pub(super) fn run(mut self) -> Nanos {
         self.tell_settings();
+        let mut at_once = 0;
         while let Some(Reverse((at, _, slot))) = self.queue.pop() {
+            at_once = if at > self.now { 0 } else { at_once + 1 };
+            if at_once > MOST_AT_ONCE {
+                self.tell(Happening::Broken {
+                    process: None,
+                    what: "time stands still: somebody wants to be woken at once, without end"
+                        .into(),
+                });
+                break;
+            }
             self.now = self.now.max(at);
             let Some(due) = self.due[slot].take() else {
                 continue;

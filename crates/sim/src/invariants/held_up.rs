@@ -38,6 +38,12 @@ impl HeldUp {
         last > 0 && last + BEFORE >= then
     }
 
+    /// Whether anything that was sent after then may have been held up.
+    pub(super) fn after(&self, then: Nanos, process: ProcessId) -> bool {
+        let last = self.struck.get(process.0 as usize).copied().unwrap_or(0);
+        last > then
+    }
+
     fn until(&mut self, at: Nanos, process: ProcessId) {
         let index = process.0 as usize;
         if self.struck.len() <= index {

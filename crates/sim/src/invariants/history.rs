@@ -213,6 +213,12 @@ fn renews(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
 }
 
 fn releases(before: &Snapshot, after: &Snapshot) -> Result<(), String> {
+    if after.seconds != Some(1) {
+        return Err(format!(
+            "released for {:?} s instead of 1 (L11)",
+            after.seconds
+        ));
+    }
     if before.transitions == after.transitions {
         Ok(())
     } else {

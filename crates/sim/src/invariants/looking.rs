@@ -42,7 +42,7 @@ impl Invariant for Looking {
             Happening::Watching { process, open } => {
                 self.change(at, *process, |candidate| candidate.watches = *open);
             }
-            Happening::Asked { process } => {
+            Happening::Asked { process, .. } => {
                 let who = ledger.process(*process);
                 // A retry period with its jitter, a call that is not answered, and a pause after
                 // failures fit into H (L3).

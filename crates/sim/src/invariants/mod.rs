@@ -7,10 +7,14 @@
 //! | `history` | every write is over what it names, erases no successor, and keeps what others wrote |
 //! | `validity` | belief ends H after a write left that was applied |
 //! | `waits` | whoever takes a Lease has waited for everybody whom it has seen to hold it |
+//! | `evidence` | nobody creates a Lease held that it knows of, nor begins to lead when it was ousted |
 //! | `liveness` | somebody leads soon after the faults have ended |
 //! | `no-cause` | nobody loses leadership without a fault |
 //! | `requests` | nobody asks the server too often |
 //! | `looking` | who stands by without a watch looks by itself |
+//! | `leaving` | leaders leave in order: the work has time, renewals end, what goes on is reported |
+//! | `turns` | who is named goes first, who has left goes last, and what is free is soon taken |
+//! | `spread` | candidates that wait for nothing but time do not do so in step |
 //! | `truth` | status, notices and the time that work is given are as promised |
 //! | `reasons` | a loss is told with a reason that is true |
 //! | `prompt` | whoever has lost the lock knows it soon |
@@ -20,18 +24,22 @@
 
 mod at_most_one;
 mod deletions;
+mod evidence;
 mod fencing;
 mod health;
 mod held_up;
 mod history;
+mod leaving;
 mod liveness;
 mod looking;
 mod no_cause;
 mod prompt;
 mod reasons;
 mod requests;
+mod spread;
 mod steered;
 mod truth;
+mod turns;
 mod validity;
 mod waits;
 
@@ -94,10 +102,14 @@ fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(history::History::default()),
         Box::new(validity::Validity::default()),
         Box::new(waits::Waits::default()),
+        Box::new(evidence::Evidence::default()),
         Box::new(liveness::Liveness::default()),
         Box::new(no_cause::NoCause),
         Box::new(requests::Requests::default()),
         Box::new(looking::Looking::default()),
+        Box::new(leaving::Leaving::default()),
+        Box::new(turns::Turns::default()),
+        Box::new(spread::Spread::default()),
         Box::new(truth::Truth::default()),
         Box::new(reasons::Reasons::default()),
         Box::new(prompt::Prompt::default()),

@@ -6,9 +6,8 @@ use tenure_core::{LossReason, Notice};
 
 use crate::{
     clock::Nanos,
-    fault::FaultKind,
     ledger::Ledger,
-    trace::{Author, Happening, ProcessId, Write},
+    trace::{Author, Happening, ProcessId, Snapshot, Write},
 };
 
 use super::{Invariant, named, seconds};
@@ -33,6 +32,8 @@ struct State {
     /// processes of one Pod have one name.
     for_life: bool,
     by: Author,
+    /// Somebody edited what its holder has written last, which is undone, and ends no term (L21).
+    edits: bool,
 }
 
 /// The latest term of a process.
@@ -69,16 +70,10 @@ impl Invariant for Reasons {
                 term.on = belief.is_some();
             }
             Happening::Struck {
-                kind:
-                    FaultKind::Unauthorized
-                    | FaultKind::Forbidden
-                    | FaultKind::Gone
-                    | FaultKind::UnauthorizedAfter
-                    | FaultKind::ForbiddenAfter
-                    | FaultKind::GoneAfter,
+                kind,
                 process: Some(process),
                 ..
-            } => self.misled.push(*process),
+            } if kind.misleads() => self.misled.push(*process),
             Happening::Notice {
                 process,
                 notice: Notice::Lost(reason),
@@ -114,6 +109,7 @@ impl Reasons {
             nonce: after.and_then(|after| after.nonce.clone()),
             for_life: after.is_some_and(|after| after.protects == 0),
             by: write.by,
+            edits: write.by == Author::Person && keeps_the_annotation(write),
         });
     }
 
@@ -148,7 +144,8 @@ impl Reasons {
                 any(&|state| state.present && state.uid != first)
             }
             LossReason::Twin | LossReason::WentBackwards => {
-                self.misled.contains(&process) || any(&|state| state.by != Author::Process(process))
+                let by_another = |state: &State| state.by != Author::Process(process);
+                self.misled.contains(&process) || any(&|state| by_another(state) && !state.edits)
             }
             _ => true,
         }
@@ -160,5 +157,18 @@ impl Reasons {
             self.terms.resize(index + 1, Term::default());
         }
         &mut self.terms[index]
+    }
+}
+
+/// Whether a write leaves the annotation of a Lease as it was.
+fn keeps_the_annotation(write: &Write) -> bool {
+    match (&write.before, &write.after) {
+        (Some(before), Some(after)) => {
+            let same = |one: &Snapshot, other: &Snapshot| {
+                one.nonce == other.nonce && one.write == other.write && one.uid == other.uid
+            };
+            before.write.is_some() && same(before, after)
+        }
+        _ => false,
     }
 }

@@ -27,7 +27,7 @@ impl Invariant for Requests {
     }
 
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
-        let Happening::Asked { process } = what else {
+        let Happening::Asked { process, .. } = what else {
             return Ok(());
         };
         if !ledger.process(*process).ours {

@@ -50,6 +50,8 @@ struct Term {
     /// Its own program named a successor.
     names: bool,
     told: Option<(Arc<str>, Option<Arc<str>>)>,
+    /// The successor that was named to it last, as it told.
+    named_last: Option<Arc<str>>,
 }
 
 /// A leader that has to tell its work to end.
@@ -153,6 +155,12 @@ impl Steered {
         }
         let term = self.term(id).filter(|term| term.obeys && !term.names);
         if let (Some(term), true) = (term, after.released) {
+            if term.told.is_some() && after.successor != term.named_last {
+                return Err(format!(
+                    "names {:?} as its successor, and was told to name {:?} last (L25)",
+                    after.successor, term.named_last
+                ));
+            }
             let mut asked = self.requests.iter().filter(|asked| term.is_meant(asked));
             if !asked.any(|asked| asked.to == after.successor) {
                 return Err(format!(
@@ -192,6 +200,7 @@ impl Steered {
             obeys: false,
             names: false,
             told: None,
+            named_last: None,
         });
     }
 
@@ -260,6 +269,9 @@ impl Steered {
                         Err("told of one request twice (L25)".into())
                     }
                     Some(term) => {
+                        if to.is_some() {
+                            term.named_last.clone_from(to);
+                        }
                         term.told = Some(request);
                         Ok(())
                     }

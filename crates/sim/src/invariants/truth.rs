@@ -1,10 +1,12 @@
 //! Status and notices tell the truth: whoever shows that it leads believes so; each change is told
 //! once; the work is told in time (L10), and jeopardy is shown before a term runs out.
 
-use tenure_core::{LossReason, Notice, Status};
+use std::sync::Arc;
+
+use tenure_core::{LossReason, Notice, Status, Warning};
 
 use crate::{
-    clock::{MILLI, Nanos},
+    clock::{MILLI, Nanos, SECOND},
     ledger::Ledger,
     trace::{Happening, ProcessId},
 };
@@ -17,7 +19,7 @@ pub(super) struct Truth {
 }
 
 /// What is known of a process's telling.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     leads: bool,
@@ -29,7 +31,25 @@ struct Known {
     paused: bool,
     /// When its validity was last moved on.
     renewed: Nanos,
-    shown: Option<bool>,
+    /// What it shows, and since when.
+    shown: Option<(Shown, Nanos)>,
+    /// When it began to stand the last time, and when a call of it failed last.
+    stood: Nanos,
+    failed: Nanos,
+    /// The holder that it told last, empty for nobody; none before it told of any.
+    holder: Option<Arc<str>>,
+    /// Whose odd duration it has warned of last.
+    odd: Option<Arc<str>>,
+}
+
+/// What a status says, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    StandsBy,
+    Paused,
+    Leads,
+    Jeopardy,
+    Lost,
 }
 
 /// How late a timer may be, by the worlds' own rules.
@@ -41,15 +61,26 @@ impl Invariant for Truth {
     }
 
     fn see(&mut self, at: Nanos, what: &Happening, ledger: &Ledger) -> Result<(), String> {
-        let (Happening::Status { process, .. } | Happening::Notice { process, .. }) = what else {
+        let (Happening::Status { process, .. }
+        | Happening::Notice { process, .. }
+        | Happening::Stands { process, .. }
+        | Happening::Asked { process, .. }) = what
+        else {
             return Ok(());
         };
         if !ledger.process(*process).ours {
             return Ok(());
         }
         let wrong = match what {
-            Happening::Status { process, status } => self.shows(*process, status, ledger),
-            Happening::Notice { process, notice } => self.tells(at, *process, notice, ledger),
+            Happening::Status { process, status } => self.shows(at, *process, status, ledger),
+            Happening::Notice { process, notice } => self
+                .says(at, *process, notice, ledger)
+                .and_then(|()| self.tells(at, *process, notice, ledger)),
+            Happening::Stands { process, stands } => {
+                self.of(*process).stood = if *stands { at } else { Nanos::MAX };
+                Ok(())
+            }
+            Happening::Asked { process, .. } => self.asks(at, *process, ledger),
             _ => Ok(()),
         };
         wrong.map_err(|wrong| format!("{} {wrong}", named(ledger, *process)))
@@ -57,16 +88,97 @@ impl Invariant for Truth {
 }
 
 impl Truth {
-    fn shows(&mut self, id: ProcessId, status: &Status, ledger: &Ledger) -> Result<(), String> {
+    fn shows(
+        &mut self,
+        at: Nanos,
+        id: ProcessId,
+        status: &Status,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
         let believes = ledger.process(id).belief.is_some();
         let known = self.of(id);
         known.jeopardy |= matches!(status, Status::Jeopardy { .. });
-        known.shown = Some(status.leads());
+        known.shown = Some((Shown::by(status), at));
         if status.leads() == believes {
             Ok(())
         } else {
             Err(format!("shows {status:?}, and believes: {believes}"))
         }
+    }
+
+    /// Whoever asks for something as a candidate stands, and has not lost (any more).
+    fn asks(&mut self, at: Nanos, id: ProcessId, ledger: &Ledger) -> Result<(), String> {
+        let process = ledger.process(id);
+        // Who stands while it still gives a lock for life up stands when that has come to an end.
+        let lease = process.trusts.is_some();
+        let within = if lease { SECOND } else { 40 * SECOND };
+        let slept = process.slept_until;
+        let known = self.of(id);
+        match known.shown {
+            Some((Shown::Lost, since))
+                if known.stood > since && at > known.stood.max(slept).saturating_add(within) =>
+            {
+                Err("stands again, and still shows that it has lost".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What goes with a notice is shown with it, and nothing is told twice.
+    fn says(
+        &mut self,
+        at: Nanos,
+        id: ProcessId,
+        notice: &Notice,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let process = ledger.process(id);
+        let known = self.of(id);
+        let shown = known.shown;
+        match notice {
+            Notice::Renewed { .. } => {
+                if let Some((Shown::Jeopardy, since)) = shown
+                    && known.renewed > since
+                {
+                    return Err("has renewed twice, and shows jeopardy all the while".into());
+                }
+                let lease = process.trusts.is_some();
+                let told = known.holder.as_ref().filter(|_| lease);
+                if told.is_some_and(|told| *told != process.identity) {
+                    return Err("renews its Lease, and has told that somebody else holds it".into());
+                }
+            }
+            Notice::RenewFailed { .. } => {
+                if let (Some((Shown::Leads, _)), true) = (shown, process.belief.is_some()) {
+                    return Err("tells of a look that failed, and shows that all is well".into());
+                }
+            }
+            Notice::StandbyFailed { .. } => known.failed = at.max(1),
+            Notice::Paused(Some(_)) => {
+                if let Some((Shown::StandsBy, since)) = shown
+                    && known.failed < since.max(1)
+                {
+                    return Err("tells of a pause, and shows that it stands by (L26)".into());
+                }
+            }
+            Notice::Holder(holder) => {
+                let holder = holder.as_ref().map(|holder| Arc::clone(&holder.identity));
+                let holder = holder.unwrap_or_else(|| "".into());
+                let same = known.holder.replace(Arc::clone(&holder));
+                // For life, each term of one Pod is another one's.
+                if process.trusts.is_some() && same == Some(holder) {
+                    return Err("told of one change of the holder twice".into());
+                }
+            }
+            Notice::Warn(Warning::OddDuration { holder, .. }) => {
+                let same = known.odd.replace(Arc::clone(holder));
+                if same.as_ref() == Some(holder) {
+                    return Err("warned of one odd duration twice (L20)".into());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn tells(
@@ -81,11 +193,8 @@ impl Truth {
         match notice {
             Notice::Acquired { .. } => {
                 let twice = known.leads;
-                *known = Known {
-                    leads: true,
-                    renewed: at,
-                    ..*known
-                };
+                known.leads = true;
+                known.renewed = at;
                 known.told = false;
                 known.leaving = false;
                 known.jeopardy = false;
@@ -166,9 +275,21 @@ impl Truth {
     fn of(&mut self, id: ProcessId) -> &mut Known {
         let index = id.0 as usize;
         if self.known.len() <= index {
-            self.known.resize(index + 1, Known::default());
+            self.known.resize_with(index + 1, Known::default);
         }
         &mut self.known[index]
+    }
+}
+
+impl Shown {
+    fn by(status: &Status) -> Self {
+        match status {
+            Status::Leading { .. } => Self::Leads,
+            Status::Jeopardy { .. } => Self::Jeopardy,
+            Status::Lost { .. } => Self::Lost,
+            Status::Paused { .. } => Self::Paused,
+            _ => Self::StandsBy,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Belief ends H after the moment before the first byte of a write left, of a write that stands or
-//! stood in the Lease (L1, L6).
+//! stood in the Lease (L1, L6); and what has ended is over (L9).
 
 use crate::{
     clock::{MILLI, Nanos},
@@ -14,6 +14,8 @@ use super::{Invariant, named, seconds};
 pub(super) struct Validity {
     /// When the newest write of each process left that was applied.
     sent: Vec<(ProcessId, Nanos)>,
+    /// Until when each process was last known to believe, and by which token.
+    known: Vec<(ProcessId, u64, Nanos)>,
 }
 
 impl Invariant for Validity {
@@ -36,8 +38,15 @@ impl Invariant for Validity {
             Happening::Belief {
                 process,
                 belief: Some(belief),
-            } if belief.until.is_some_and(|until| until > at) => {
-                self.judge(*process, belief.until, ledger)
+            } => {
+                let Some(until) = belief.until else {
+                    return Ok(());
+                };
+                let goes_on = self.goes_on(at, *process, belief.token, until, ledger);
+                if until > at {
+                    self.judge(*process, belief.until, ledger)?;
+                }
+                goes_on
             }
             _ => Ok(()),
         }
@@ -45,6 +54,37 @@ impl Invariant for Validity {
 }
 
 impl Validity {
+    /// A term whose time is over never comes back, whatever answer arrives later (L9).
+    fn goes_on(
+        &mut self,
+        at: Nanos,
+        id: ProcessId,
+        token: u64,
+        until: Nanos,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
+        let process = ledger.process(id);
+        let known = self.known.iter().find(|(other, ..)| *other == id).copied();
+        self.known.retain(|(other, ..)| *other != id);
+        self.known.push((id, token, until));
+        // A clock that stands still, or runs as it likes, takes no time for its own; and where history
+        // was taken back, tokens come again.
+        let excused = process.bad_clock || process.was_paused || ledger.restored();
+        if !process.ours || excused {
+            return Ok(());
+        }
+        match known {
+            Some((_, same, ended)) if same == token && ended + MILLI < at && until > at => {
+                Err(format!(
+                    "{} believes again in a term that was over {} ago (L9)",
+                    named(ledger, id),
+                    seconds(at - ended)
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn judge(&self, id: ProcessId, until: Option<Nanos>, ledger: &Ledger) -> Result<(), String> {
         let process = ledger.process(id);
         let (Some(until), Some(trusts)) = (until, process.trusts) else {

@@ -128,7 +128,7 @@ impl Waits {
         match (how, state) {
             (Seeing::Watched, Some(state)) => observer.watched(at, state),
             (Seeing::Gone, _) => observer.gone(at),
-            (Seeing::Absent, _) => {}
+            (Seeing::Absent | Seeing::Exists, _) => {}
             (Seeing::Answered, Some(state)) => observer.answered(state),
             (_, None) => observer.unsure = true,
         }

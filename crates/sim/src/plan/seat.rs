@@ -58,6 +58,12 @@ pub enum SeatTiming {
 }
 
 impl Seat {
+    /// Its cooldown in nanoseconds.
+    #[must_use]
+    pub fn cools_for(&self) -> Nanos {
+        u64::try_from(self.cooldown.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// How long a Lease candidate that sits here waits for an answer. client-go knows no limit but
     /// its renew deadline.
     #[must_use]

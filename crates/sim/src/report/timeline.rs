@@ -250,7 +250,7 @@ impl Teller<'_> {
                 let verb = if *runs { "begins" } else { "has ended" };
                 format!("the work of {} {verb}", story.name(*process))
             }),
-            Happening::Asked { process } => {
+            Happening::Asked { process, .. } => {
                 self.detail(at, || format!("{} asks the server", story.name(*process)));
             }
             Happening::Wrote(write) => self.wrote(at, write),
@@ -320,6 +320,7 @@ impl Teller<'_> {
             | Happening::Status { .. }
             | Happening::Sees { .. }
             | Happening::Stands { .. }
+            | Happening::GivenUntil { .. }
             | Happening::Watching { .. }
             | Happening::Shown { .. } => {}
         }

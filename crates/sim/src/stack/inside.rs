@@ -471,24 +471,27 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
     let Some(term) = state.terms.last_mut().filter(|term| !term.over) else {
         return;
     };
-    let mut notify = |notice| {
-        told.push(Happening::Notice {
-            process: id,
-            notice,
-        });
+    let notified = |notice| Happening::Notice {
+        process: id,
+        notice,
     };
     if !term.announced && believes {
         term.announced = true;
-        notify(Notice::Acquired {
+        told.push(notified(Notice::Acquired {
             term: term.handle.term(),
             token: term.handle.token().clone(),
             again: false,
-        });
+        }));
     }
     if let (true, false, Some(reason)) = (believes, term.told, term.handle.lost_reason()) {
         term.told = true;
         let by = term.handle.stop_by().unwrap_or_default();
-        notify(Notice::Stop { reason, by });
+        told.push(notified(Notice::Stop { reason, by }));
+        told.push(Happening::GivenUntil {
+            process: id,
+            by: state.machine.truth(by),
+            ends: term.until.map(|until| state.machine.truth(until)),
+        });
     }
     if !believes && settled {
         term.over = true;
@@ -514,10 +517,10 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
                 | None,
                 Some(how),
             ) => {
-                notify(how);
+                told.push(notified(how));
             }
-            (Some(reason), _) => notify(Notice::Lost(reason)),
-            (None, None) => notify(Notice::Released),
+            (Some(reason), _) => told.push(notified(Notice::Lost(reason))),
+            (None, None) => told.push(notified(Notice::Released)),
         }
     }
 }

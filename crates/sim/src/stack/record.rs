@@ -63,6 +63,9 @@ pub(super) fn shown(kind: LockKind, bytes: &[u8]) -> Option<(u64, Seeing)> {
         Some(_) => Seeing::Watched,
         None => Seeing::Answered,
     };
+    if told["reason"] == "AlreadyExists" {
+        return Some((0, Seeing::Exists));
+    }
     if told["code"] == 404 {
         return Some((0, Seeing::Absent));
     }
@@ -119,9 +122,11 @@ fn lease(object: &Value) -> Snapshot {
         version: version(object),
         holder: holder.map(Into::into),
         nonce: nonce.map(Into::into),
+        write: written.as_ref().and_then(|mark| mark["write"].as_u64()),
         speaks: mark.is_some(),
         // A Lease is never without protection; zero marks a lock for life.
         protects: protects.max(1),
+        seconds: spec["leaseDurationSeconds"].as_i64(),
         released,
         transitions: spec["leaseTransitions"].as_i64(),
         acquired: spec["acquireTime"].as_str().and_then(micros),
@@ -146,8 +151,10 @@ fn life(object: &Value) -> Snapshot {
         version: version(object),
         holder: reference.or_else(|| field("podUid")),
         nonce: field("term"),
+        write: None,
         speaks: false,
         protects: 0,
+        seconds: None,
         released: false,
         transitions: None,
         acquired: None,

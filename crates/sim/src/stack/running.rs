@@ -56,6 +56,7 @@ impl World<'_> {
                     trusts: (!self.plan.lock.is_for_life())
                         .then(|| self.plan.seats[seat].timing.trusts()),
                     trusts_clocks: self.plan.seats[seat].max_skew.is_some(),
+                    cooldown: self.plan.seats[seat].cools_for(),
                 });
                 self.started(id);
                 if self.seats[seat].beyond {

@@ -43,7 +43,10 @@ impl World<'_> {
             return;
         };
         let (seat, cut_off) = (process.seat, process.cut_off);
-        self.tell(Happening::Asked { process: id });
+        self.tell(Happening::Asked {
+            process: id,
+            rested: None,
+        });
         let Outgoing {
             number,
             method,

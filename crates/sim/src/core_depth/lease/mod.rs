@@ -76,12 +76,17 @@ impl Model for LeaseModel {
             grace: candidate.grace(),
             trusts: Some(newcomer.plan.seats[newcomer.seat].timing.trusts()),
             trusts_clocks: newcomer.plan.seats[newcomer.seat].max_skew.is_some(),
+            cooldown: newcomer.plan.seats[newcomer.seat].cools_for(),
         });
         candidate
     }
 
     fn identity(&self, process: ProcessId) -> Option<Arc<str>> {
         self.identities.get(process.0 as usize).cloned()
+    }
+
+    fn reads(request: &Request) -> bool {
+        matches!(request, Request::Read)
     }
 
     fn apply(

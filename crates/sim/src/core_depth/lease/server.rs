@@ -262,8 +262,10 @@ pub(super) fn snapshot(observed: &Observed) -> Snapshot {
             .mark
             .as_ref()
             .map(|mark| mark.nonce.as_str().into()),
+        write: observed.mark.as_ref().map(|mark| mark.counter),
         speaks: speaking.is_some(),
         protects: protection(spec, speaking).max(1),
+        seconds: spec.duration_seconds,
         released: spec.holder().is_none() && speaking.is_some_and(|mark| mark.released),
         transitions: spec.transitions,
         acquired: spec.acquire_time.map(tenure_core::MicroTime::as_micros),

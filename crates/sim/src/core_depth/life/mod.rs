@@ -160,6 +160,7 @@ impl Model for LifeModel {
             grace: u64::try_from(SeatTiming::life().grace.as_nanos()).unwrap_or(0),
             trusts: None,
             trusts_clocks: false,
+            cooldown: 0,
         });
         if !owner.exists
             && let Some((_, kind)) = owner.why
@@ -223,6 +224,10 @@ impl Model for LifeModel {
             ProcessSight::Gone
         };
         Some(Outcome::Done(Answer::Process(sight)))
+    }
+
+    fn reads(request: &Request) -> bool {
+        matches!(request, Request::Read)
     }
 
     fn apply(

@@ -196,8 +196,10 @@ impl Stored {
                 .record
                 .as_ref()
                 .map(|record| record.nonce.as_str().into()),
+            write: None,
             speaks: false,
             protects: 0,
+            seconds: None,
             released: false,
             transitions: None,
             acquired: None,

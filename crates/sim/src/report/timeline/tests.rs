@@ -44,8 +44,10 @@ fn state(version: u64, holder: &str) -> Snapshot {
         version,
         holder: Some(holder.into()),
         nonce: None,
+        write: None,
         speaks: true,
         protects: 15 * SECOND,
+        seconds: None,
         released: false,
         transitions: None,
         acquired: None,
@@ -89,6 +91,7 @@ fn started(process: u32) -> Happening {
         grace: SECOND,
         trusts: None,
         trusts_clocks: false,
+        cooldown: 0,
     }
 }
 
