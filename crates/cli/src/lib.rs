@@ -16,6 +16,7 @@ mod run;
 mod see;
 mod sidecar;
 mod signals;
+mod standing;
 mod steer;
 mod tasks;
 
@@ -90,7 +91,7 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
         match task {
             Task::Demo(options) => demo::run(options).await,
             Task::DemoCandidate => demo::candidate::run().await,
-            Task::Campaign(options) => campaign::run(options).await,
+            Task::Campaign(options) => campaign::run(*options).await,
             #[cfg(unix)]
             Task::Run(options) => run::run(*options)
                 .await

@@ -13,7 +13,7 @@ use super::{
     reaper, signals,
     wire::Report,
 };
-use crate::{campaign::standing, failure::Failure};
+use crate::{failure::Failure, standing};
 
 /// How long the first guard may take to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);

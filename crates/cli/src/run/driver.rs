@@ -20,7 +20,7 @@ use super::{
     supervisor::{Action, Event, Supervisor, signal_only::SignalOnly},
     wire::{Order, Report},
 };
-use crate::{campaign::CLOSE_LIMIT, console, failure::Failure};
+use crate::{console, failure::Failure, standing::CLOSE_LIMIT};
 
 /// How long an end waits for a guard that has nothing to guard.
 const DISARM_LIMIT: Duration = Duration::from_secs(1);

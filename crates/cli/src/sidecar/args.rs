@@ -7,74 +7,37 @@ use std::{
 };
 
 use clap::Args;
-use tenure::LifeTiming;
 
 use crate::{
-    args::{BesideArgs, CampaignArgs, ClusterArgs, Lock, TimingArgs},
     failure::Failure,
     names,
-    tasks::{self, CampaignOptions},
+    standing::{self, StandArgs, StandOptions},
 };
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SidecarArgs {
-    /// Kind of lock
-    #[arg(long, value_enum, default_value = "lease", env = "TENURE_LOCK_KIND")]
-    lock: Lock,
-
-    /// Name of the lock
-    name: String,
+    #[command(flatten)]
+    stand: StandArgs,
 
     /// Where to answer: a loopback address; any other needs --token-file
-    #[arg(
-        long,
-        value_name = "IP:PORT",
-        default_value = "127.0.0.1:4040",
-        env = "TENURE_HTTP"
-    )]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4040")]
     http: String,
 
     /// Answer only who sends the token in this file: `Authorization: Bearer TOKEN`. It is read again
     /// when it has changed
-    #[arg(long, value_name = "FILE", env = "TENURE_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     /// A name by which others reach this address, as in their `Host` header; may be repeated
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "TENURE_ALLOW_HOST",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     allow_host: Vec<String>,
-
-    /// Namespace of the lock [default: the Pod's or the context's]
-    #[arg(long, short, env = "TENURE_NAMESPACE")]
-    namespace: Option<String>,
-
-    #[command(flatten)]
-    cluster: ClusterArgs,
-
-    /// Who to stand as; Lease only [default: the Pod's or the host's name, with a unique ending]
-    #[arg(long)]
-    identity: Option<String>,
-
-    /// The Pod that owns a lock for life [default: $POD_NAME]
-    #[arg(long)]
-    pod: Option<String>,
-
-    #[command(flatten)]
-    timing: TimingArgs,
-
-    #[command(flatten)]
-    beside: BesideArgs,
 }
 
 /// What is to be led, and how it is told.
 #[derive(Debug)]
 pub(crate) struct SidecarOptions {
-    pub(crate) stand: CampaignOptions,
+    pub(crate) stand: StandOptions,
     pub(crate) listen: SocketAddr,
     pub(crate) token_file: Option<PathBuf>,
     /// In lower case.
@@ -100,11 +63,8 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
     for host in &hosts {
         names::subdomain("host", host)?;
     }
-    let grace = if args.lock == Lock::Lease {
-        tasks::lease_timing(&args.timing)?.grace()
-    } else {
-        args.timing.grace.unwrap_or(LifeTiming::default().grace)
-    };
+    let stand = standing::check(args.stand)?;
+    let grace = stand.grace;
     let answer_limit = grace.saturating_sub((grace / MARGIN_SHARE).min(MOST_MARGIN));
     if answer_limit < LEAST_ANSWER {
         return Err(Failure::usage(format!(
@@ -113,18 +73,7 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
         )));
     }
     Ok(SidecarOptions {
-        stand: tasks::campaign(CampaignArgs {
-            lock: args.lock,
-            name: args.name,
-            namespace: args.namespace,
-            cluster: args.cluster,
-            identity: args.identity,
-            pod: args.pod,
-            json: false,
-            beside: args.beside,
-            keep_lock: false,
-            timing: args.timing,
-        })?,
+        stand,
         listen,
         token_file: args.token_file,
         hosts,

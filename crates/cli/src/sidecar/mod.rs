@@ -32,10 +32,10 @@ pub(crate) use args::SidecarOptions;
 
 use self::{desk::Desk, routes::Front, security::Security, watch::Watchers};
 use crate::{
-    campaign::{CLOSE_LIMIT, standing},
     console,
     failure::Failure,
     signals,
+    standing::{self, CLOSE_LIMIT},
 };
 
 /// Requests to step down that wait for each other.
