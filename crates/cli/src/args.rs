@@ -28,7 +28,7 @@ pub(crate) struct CommandLine {
     pub(crate) log_format: LogFormat,
 
     /// Settings for what is not said here, nor by TENURE_... in the environment: YAML, a flag's name
-    /// for each key, under its verb or at the top.
+    /// for each key, under its verb or at the top. --FLAG=false takes back a flag that is on there
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
