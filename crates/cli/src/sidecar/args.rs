@@ -24,6 +24,11 @@ pub(crate) struct SidecarArgs {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4040")]
     http: String,
 
+    /// Also answer /healthz and /readyz there, and nothing else, to whoever asks: for the kubelet's
+    /// probes, which do not reach loopback
+    #[arg(long, value_name = "IP:PORT")]
+    probes: Option<String>,
+
     /// Answer only who sends the token in this file: `Authorization: Bearer TOKEN`. It is read again
     /// when it has changed
     #[arg(long, value_name = "FILE")]
@@ -39,6 +44,8 @@ pub(crate) struct SidecarArgs {
 pub(crate) struct SidecarOptions {
     pub(crate) stand: StandOptions,
     pub(crate) listen: SocketAddr,
+    /// Where nothing but probes is answered.
+    pub(crate) probes: Option<SocketAddr>,
     pub(crate) token_file: Option<PathBuf>,
     /// In lower case.
     pub(crate) hosts: Vec<String>,
@@ -47,7 +54,8 @@ pub(crate) struct SidecarOptions {
 }
 
 pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
-    let listen = address(&args.http)?;
+    let listen = address("--http", &args.http)?;
+    let probes = args.probes.map(|text| address("--probes", &text));
     if !listen.ip().is_loopback() && args.token_file.is_none() {
         return Err(Failure::usage(format!(
             "--http {listen} can be reached from other machines, and whoever reaches it could make \
@@ -75,6 +83,7 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
     Ok(SidecarOptions {
         stand,
         listen,
+        probes: probes.transpose()?,
         token_file: args.token_file,
         hosts,
         answer_limit,
@@ -86,14 +95,14 @@ const MARGIN_SHARE: u32 = 4;
 const MOST_MARGIN: Duration = Duration::from_secs(1);
 const LEAST_ANSWER: Duration = Duration::from_millis(10);
 
-fn address(text: &str) -> Result<SocketAddr, Failure> {
+fn address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
     let local = text
         .strip_prefix("localhost:")
         .and_then(|port| port.parse().ok())
         .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     local.or_else(|| text.parse().ok()).ok_or_else(|| {
         Failure::usage(format!(
-            "--http {text:?} is no address: give an IP address and a port, such as 127.0.0.1:4040 or \
+            "{flag} {text:?} is no address: give an IP address and a port, such as 127.0.0.1:4040 or \
              [::1]:4040"
         ))
     })
@@ -103,6 +112,7 @@ const EXAMPLES: &str = "\
 Examples:
   tenure sidecar nightly                         then: curl -f http://127.0.0.1:4040/leader
   tenure sidecar nightly --http 127.0.0.1:0      on a free port, which the first line tells
+  tenure sidecar nightly --probes 0.0.0.0:4041   the kubelet may ask there whether it is healthy
   tenure sidecar nightly --http 0.0.0.0:4040 --token-file /etc/tenure/token
 
 An answer that says \"leading\" holds for valid_for_ms, counted from before the question was sent; the
@@ -121,7 +131,7 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("0.0.0.0:1", "0.0.0.0:1"),
         ] {
-            assert_eq!(address(text).unwrap().to_string(), read);
+            assert_eq!(address("--http", text).unwrap().to_string(), read);
         }
         for bad in [
             "",
@@ -134,7 +144,7 @@ mod tests {
             "::1:4040",
             "http://127.0.0.1:1",
         ] {
-            let told = address(bad).unwrap_err().message(false);
+            let told = address("--http", bad).unwrap_err().message(false);
             assert!(told.contains("such as 127.0.0.1:4040"), "{bad}: {told}");
         }
     }
