@@ -18,8 +18,13 @@ pub(super) fn check(command: &Command, settings: &Settings, entry: &Entry) -> Re
             .get_subcommands()
             .filter(|verb| is_configured(verb) && !verb.is_hide_set())
     };
+    let is_verb = || verbs().any(|verb| verb.get_name() == key);
+    // A section in which all is commented out is nothing.
+    if entry.value == Value::NOTHING && entry.verb.is_none() && is_verb() {
+        return Ok(());
+    }
     if let (Value::Section, None) = (&entry.value, &entry.verb) {
-        if verbs().any(|verb| verb.get_name() == key) {
+        if is_verb() {
             return Ok(());
         }
         let names: Vec<_> = verbs().map(Command::get_name).collect();

@@ -359,7 +359,7 @@ fn what_makes_no_sense_is_told_with_its_line_and_what_is_allowed() {
             "FILE:2: \"force\" cannot be set here",
         ),
         ("config: other.yaml", "\"config\" cannot be set here"),
-        ("wait: 1s\nwait: 2s", "FILE:2: "),
+        ("wait: 1s\nwait: 2s", "FILE:2: \"wait\" stands there twice"),
         ("wait: 'x", "FILE:"),
         (
             "wait: 1s\n---\nwait: 2s",
@@ -380,6 +380,7 @@ fn what_makes_no_sense_is_told_with_its_line_and_what_is_allowed() {
     );
     assert!(with_file("run", "", &[]).is_ok());
     assert!(with_file("run", "{}", &[]).is_ok());
+    assert!(with_file("run", "run:\n  # wait: 5s\ncampaign: null\n", &[]).is_ok());
 }
 
 #[test]
@@ -447,6 +448,18 @@ fn the_verb_is_found_behind_flags_and_their_values() {
     ];
     let set = matches(words.iter().map(Into::into).collect()).unwrap();
     assert_eq!(raw(&set, "wait").as_deref(), Some("5s"));
+}
+
+#[test]
+fn no_variable_is_one_that_kubernetes_makes_of_a_service_called_tenure() {
+    for variable in variables() {
+        let made = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+        assert!(
+            !made.iter().any(|end| variable.ends_with(end)),
+            "{variable}"
+        );
+        assert!(!variable.starts_with("TENURE_PORT_"), "{variable}");
+    }
 }
 
 #[test]
