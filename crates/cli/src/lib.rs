@@ -39,7 +39,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let verbose = command_line.verbose;
-    console::start_log(verbose, command_line.log_format);
+    console::start_log(
+        verbose,
+        command_line.log_format,
+        tasks::quiet(&command_line),
+    );
     let task = tasks::check(command_line).map_err(|failure| {
         match config::origin(&arguments, &failure.message(false)) {
             Some(origin) => failure.with(&origin),

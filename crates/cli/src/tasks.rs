@@ -13,7 +13,8 @@ use tenure::{Kind, rbac::Rights};
 use crate::{
     args::{CampaignArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock, RbacArgs},
     cluster::ClusterChoice,
-    config, console,
+    config,
+    console::{self, Quiet},
     failure::Failure,
     names,
     standing::{self, StandOptions},
@@ -100,6 +101,16 @@ pub(crate) fn misused(args: &[OsString]) -> u8 {
         #[cfg(unix)]
         Some(command) if command == "run" => crate::run::FAILED,
         _ => MISUSED,
+    }
+}
+
+/// What is logged where nothing is asked for.
+pub(crate) fn quiet(command_line: &CommandLine) -> Quiet {
+    match command_line.command {
+        #[cfg(unix)]
+        Command::Run(_) => Quiet::Warnings,
+        Command::Sidecar(_) => Quiet::Warnings,
+        _ => Quiet::Beside,
     }
 }
 
