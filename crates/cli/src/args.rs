@@ -14,7 +14,7 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 
     /// Say more: causes of errors and the election's log; twice for every call
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = LAST)]
     pub(crate) verbose: u8,
 
     /// How the log is written, on standard error
@@ -23,15 +23,19 @@ pub(crate) struct CommandLine {
         global = true,
         value_enum,
         value_name = "FORMAT",
-        default_value = "text"
+        default_value = "text",
+        display_order = LAST
     )]
     pub(crate) log_format: LogFormat,
 
     /// Settings for what is not said here, nor by TENURE_... in the environment: YAML, a flag's name
     /// for each key, under its verb or at the top. --FLAG=false takes back a flag that is on there
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", display_order = LAST)]
     pub(crate) config: Option<PathBuf>,
 }
+
+/// Behind the flags of each verb.
+const LAST: usize = 900;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
