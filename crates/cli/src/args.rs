@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::standing::StandArgs;
+
 /// Leader election on Kubernetes: see it, stand for it, get it ready.
 #[derive(Debug, Parser)]
 #[command(name = "tenure", version, after_help = EXAMPLES, subcommand_required = true)]
@@ -12,7 +14,7 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 
     /// Say more: causes of errors and the election's log; twice for every call
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = LAST)]
     pub(crate) verbose: u8,
 
     /// How the log is written, on standard error
@@ -21,15 +23,19 @@ pub(crate) struct CommandLine {
         global = true,
         value_enum,
         value_name = "FORMAT",
-        default_value = "text"
+        default_value = "text",
+        display_order = LAST
     )]
     pub(crate) log_format: LogFormat,
 
     /// Settings for what is not said here, nor by TENURE_... in the environment: YAML, a flag's name
-    /// for each key, under its verb or at the top
-    #[arg(long, global = true, value_name = "FILE")]
+    /// for each key, under its verb or at the top. --FLAG=false takes back a flag that is on there
+    #[arg(long, global = true, value_name = "FILE", display_order = LAST)]
     pub(crate) config: Option<PathBuf>,
 }
+
+/// Behind the flags of each verb.
+const LAST: usize = 900;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -143,27 +149,8 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = CAMPAIGN_EXAMPLES)]
 pub(crate) struct CampaignArgs {
-    /// Kind of lock
-    #[arg(long, value_enum, default_value = "lease")]
-    pub(crate) lock: Lock,
-
-    /// Name of the lock
-    pub(crate) name: String,
-
-    /// Namespace of the lock [default: the Pod's or the context's]
-    #[arg(long, short)]
-    pub(crate) namespace: Option<String>,
-
     #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-
-    /// Who to stand as; Lease only [default: the Pod's or the host's name, with a unique ending]
-    #[arg(long)]
-    pub(crate) identity: Option<String>,
-
-    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
-    #[arg(long)]
-    pub(crate) pod: Option<String>,
+    pub(crate) stand: StandArgs,
 
     /// One JSON object a line, even in a terminal
     #[arg(long)]
@@ -172,73 +159,6 @@ pub(crate) struct CampaignArgs {
     /// Leave the lock held at the end: a Lease runs out, a lock for life stays with its Pod
     #[arg(long)]
     pub(crate) keep_lock: bool,
-
-    #[command(flatten)]
-    pub(crate) beside: BesideArgs,
-
-    #[command(flatten)]
-    pub(crate) timing: TimingArgs,
-}
-
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub(crate) struct BesideArgs {
-    /// Tell in Kubernetes Events when a term begins and when it ends, and why
-    #[arg(long)]
-    pub(crate) events: bool,
-
-    /// Label the own Pod: tenure.dev/candidate=NAME, and tenure.dev/role=leader while it leads
-    #[arg(long)]
-    pub(crate) label_pod: bool,
-}
-
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Timing (such as 15s, 1.5s, 500ms, 2m)")]
-pub(crate) struct TimingArgs {
-    /// How long others wait after a leader's last sign of life; whole seconds; Lease [default: 15s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_LEASE_DURATION")]
-    pub(crate) lease_duration: Option<Duration>,
-
-    /// How long a renewal is trusted; Lease [default: two thirds of the lease duration]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RENEW_DEADLINE")]
-    pub(crate) renew_deadline: Option<Duration>,
-
-    /// From one renewal to the next; Lease [default: a fifth of the renew deadline]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_PERIOD")]
-    pub(crate) retry_period: Option<Duration>,
-
-    /// How wrong clocks' rates may be, 0 to 0.5; Lease [default: 0.05]
-    #[arg(long, value_name = "SHARE", env = "TENURE_CLOCK_ERROR")]
-    pub(crate) clock_error: Option<f64>,
-
-    /// Never take a lock that is not there without waiting first; Lease
-    #[arg(long, env = "TENURE_WAIT_WHEN_ABSENT")]
-    pub(crate) wait_when_absent: bool,
-
-    /// How long one who has released the Lease leaves it to others, at most an hour; Lease
-    /// [default: the retry period]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_COOLDOWN")]
-    pub(crate) cooldown: Option<Duration>,
-
-    /// DANGER: do not wait out a Lease that by its own renewTime ended that long ago, or longer,
-    /// when it is first seen; rests on wall clocks that are never that far apart; Lease
-    #[arg(long, value_name = "MAX_SKEW", value_parser = duration, env = "TENURE_TRUST_REMOTE_CLOCK")]
-    pub(crate) trust_remote_clock: Option<Duration>,
-
-    /// First pause between two tries; config-map, leader-lock [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_FIRST")]
-    pub(crate) retry_first: Option<Duration>,
-
-    /// Longest pause between two tries; config-map, leader-lock [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_RETRY_MOST")]
-    pub(crate) retry_most: Option<Duration>,
-
-    /// How long one call to the API server may take [default: by the other timings]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_CALL_LIMIT")]
-    pub(crate) call_limit: Option<Duration>,
-
-    /// How long before its end leadership counts as lost [default: by the other timings]
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "TENURE_GRACE")]
-    pub(crate) grace: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -82,10 +82,20 @@ pub(crate) fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Sends the log to standard error: nothing but warnings about what runs beside an election by
-/// default, the library's events with `-v`, everything with `-vv`. `RUST_LOG` says otherwise.
-pub(crate) fn start_log(verbose: u8, format: LogFormat) {
+/// What is logged where nothing is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// Of a verb that tells by itself how its election goes: warnings about what runs beside it.
+    Beside,
+    /// Of one that does not: whatever goes wrong.
+    Warnings,
+}
+
+/// Sends the log to standard error: the library's events with `-v`, everything with `-vv`. `RUST_LOG`
+/// says otherwise.
+pub(crate) fn start_log(verbose: u8, format: LogFormat, quiet: Quiet) {
     let default = match verbose {
+        0 if quiet == Quiet::Warnings => "tenure=warn",
         0 => "off,tenure::beside=warn",
         1 => "tenure=info",
         2 => "tenure=debug,kube=info",

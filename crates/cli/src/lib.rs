@@ -16,6 +16,7 @@ mod run;
 mod see;
 mod sidecar;
 mod signals;
+mod standing;
 mod steer;
 mod tasks;
 
@@ -38,7 +39,11 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let verbose = command_line.verbose;
-    console::start_log(verbose, command_line.log_format);
+    console::start_log(
+        verbose,
+        command_line.log_format,
+        tasks::quiet(&command_line),
+    );
     let task = tasks::check(command_line).map_err(|failure| {
         match config::origin(&arguments, &failure.message(false)) {
             Some(origin) => failure.with(&origin),
@@ -90,7 +95,7 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
         match task {
             Task::Demo(options) => demo::run(options).await,
             Task::DemoCandidate => demo::candidate::run().await,
-            Task::Campaign(options) => campaign::run(options).await,
+            Task::Campaign(options) => campaign::run(*options).await,
             #[cfg(unix)]
             Task::Run(options) => run::run(*options)
                 .await

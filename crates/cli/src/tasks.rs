@@ -8,17 +8,16 @@ use std::{
 };
 
 use clap::error::ErrorKind;
-use tenure::{Kind, LeaseTiming, LifeTiming, rbac::Rights};
+use tenure::{Kind, rbac::Rights};
 
 use crate::{
-    args::{
-        BesideArgs, CampaignArgs, ClusterArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock,
-        RbacArgs, TimingArgs,
-    },
+    args::{CampaignArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock, RbacArgs},
     cluster::ClusterChoice,
-    config, console,
+    config,
+    console::{self, Quiet},
     failure::Failure,
     names,
+    standing::{self, StandOptions},
     steer::args as steer,
 };
 
@@ -27,7 +26,7 @@ use crate::{
 pub(crate) enum Task {
     Demo(DemoOptions),
     DemoCandidate,
-    Campaign(CampaignOptions),
+    Campaign(Box<CampaignOptions>),
     #[cfg(unix)]
     Run(Box<crate::run::RunOptions>),
     Sidecar(Box<crate::sidecar::SidecarOptions>),
@@ -57,16 +56,8 @@ pub(crate) struct DemoOptions {
 
 #[derive(Debug)]
 pub(crate) struct CampaignOptions {
-    pub(crate) lock: Kind,
-    pub(crate) name: String,
-    pub(crate) namespace: Option<String>,
-    pub(crate) cluster: ClusterChoice,
-    pub(crate) identity: Option<String>,
-    pub(crate) pod: Option<String>,
+    pub(crate) stand: StandOptions,
     pub(crate) json: bool,
-    pub(crate) keep_lock: bool,
-    pub(crate) beside: BesideArgs,
-    pub(crate) timing: TimingArgs,
 }
 
 #[derive(Debug)]
@@ -113,6 +104,16 @@ pub(crate) fn misused(args: &[OsString]) -> u8 {
     }
 }
 
+/// What is logged where nothing is asked for.
+pub(crate) fn quiet(command_line: &CommandLine) -> Quiet {
+    match command_line.command {
+        #[cfg(unix)]
+        Command::Run(_) => Quiet::Warnings,
+        Command::Sidecar(_) => Quiet::Warnings,
+        _ => Quiet::Beside,
+    }
+}
+
 /// What is wrong, in one line; none where help or the version was asked for.
 pub(crate) fn complaint(error: &clap::Error) -> Option<String> {
     match error.kind() {
@@ -127,7 +128,7 @@ pub(crate) fn check(command_line: CommandLine) -> Result<Task, Failure> {
     Ok(match command_line.command {
         Command::Demo(args) => Task::Demo(demo(args, verbose)?),
         Command::DemoCandidate => Task::DemoCandidate,
-        Command::Campaign(args) => Task::Campaign(campaign(args)?),
+        Command::Campaign(args) => Task::Campaign(Box::new(campaign(args)?)),
         #[cfg(unix)]
         Command::Run(args) => {
             let options = crate::run::check(*args)
@@ -197,121 +198,14 @@ fn demo(args: DemoArgs, verbose: bool) -> Result<DemoOptions, Failure> {
     })
 }
 
-pub(crate) fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
-    names::subdomain("lock", &args.name)?;
-    if let Some(namespace) = &args.namespace {
-        names::namespace(namespace)?;
-    }
-    if let Some(pod) = &args.pod {
-        names::subdomain("Pod", pod)?;
-    }
-    if args.lock == Lock::Lease {
-        lease_timing(&args.timing)?;
-    } else {
-        if args.identity.is_some() {
-            return Err(Failure::usage(
-                "--identity is for --lock lease: a leader for life is known by its Pod, which \
-                 --pod names",
-            ));
-        }
-        life_timing(&args.timing)?;
-    }
-    let ClusterArgs {
-        kubeconfig,
-        context,
-    } = args.cluster;
+fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
     Ok(CampaignOptions {
-        lock: args.lock.into(),
-        name: args.name,
-        namespace: args.namespace,
-        cluster: ClusterChoice {
-            kubeconfig,
-            context,
+        stand: StandOptions {
+            keep_lock: args.keep_lock,
+            ..standing::check(args.stand)?
         },
-        identity: args.identity,
-        pod: args.pod,
         json: args.json,
-        keep_lock: args.keep_lock,
-        beside: args.beside,
-        timing: args.timing,
     })
-}
-
-/// Refuses what a Lease does not have, and what breaks rule L3.
-pub(crate) fn lease_timing(args: &TimingArgs) -> Result<LeaseTiming, Failure> {
-    let foreign = [
-        ("--retry-first", args.retry_first.is_some()),
-        ("--retry-most", args.retry_most.is_some()),
-    ];
-    if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
-        return Err(Failure::usage(format!(
-            "{flag} is for --lock config-map and leader-lock; for a Lease use --retry-period"
-        )));
-    }
-    let mut timing = LeaseTiming::builder();
-    if let Some(duration) = args.lease_duration {
-        timing = timing.lease_duration(duration);
-    }
-    if let Some(duration) = args.renew_deadline {
-        timing = timing.renew_deadline(duration);
-    }
-    if let Some(duration) = args.retry_period {
-        timing = timing.retry_period(duration);
-    }
-    if let Some(duration) = args.call_limit {
-        timing = timing.call_limit(duration);
-    }
-    if let Some(duration) = args.grace {
-        timing = timing.grace(duration);
-    }
-    if let Some(share) = args.clock_error {
-        timing = timing.clock_error(share);
-    }
-    let built = timing.build();
-    built.map_err(|error| Failure::usage(error.to_string()))
-}
-
-fn life_timing(args: &TimingArgs) -> Result<(), Failure> {
-    let foreign = [
-        ("--lease-duration", args.lease_duration.is_some()),
-        ("--renew-deadline", args.renew_deadline.is_some()),
-        ("--retry-period", args.retry_period.is_some()),
-        ("--clock-error", args.clock_error.is_some()),
-        ("--wait-when-absent", args.wait_when_absent),
-        ("--cooldown", args.cooldown.is_some()),
-        ("--trust-remote-clock", args.trust_remote_clock.is_some()),
-    ];
-    if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
-        return Err(Failure::usage(format!(
-            "{flag} is for --lock lease: a lock for life has no lease; leave it out"
-        )));
-    }
-    let (retry_first, retry_most) = retry_pauses(args);
-    let mut timing = LifeTiming {
-        retry_first,
-        retry_most,
-        ..LifeTiming::default()
-    };
-    if let Some(limit) = args.call_limit {
-        timing.call_limit = limit;
-    }
-    match timing.check() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::usage(error.to_string())),
-    }
-}
-
-/// The first and the longest pause of a leader for life.
-pub(crate) fn retry_pauses(args: &TimingArgs) -> (Duration, Duration) {
-    let default = LifeTiming::default();
-    let first = args.retry_first.unwrap_or_else(|| match args.retry_most {
-        Some(most) => default.retry_first.min(most),
-        None => default.retry_first,
-    });
-    let most = args
-        .retry_most
-        .unwrap_or_else(|| default.retry_most.max(first));
-    (first, most)
 }
 
 fn rights(args: &RbacArgs) -> Result<Rights, Failure> {

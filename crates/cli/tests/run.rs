@@ -367,6 +367,7 @@ async fn with_signal_only_a_command_that_cannot_be_told_is_killed() {
 fn what_makes_no_sense_is_refused_with_125_in_one_line() {
     for (args, told) in [
         (&["run", "nightly"][..], "COMMAND"),
+        (&["run", "nightly", "true"], "put `--` before COMMAND"),
         (&["run", "Nightly_1", "--", "true"], "name of a lock"),
         (&["run", "a", "--restart", "maybe", "--", "true"], "maybe"),
         (&["run", "a", "--stop-signal", "KILL", "--", "true"], "TERM"),

@@ -413,6 +413,17 @@ fn shells_and_man_get_their_files() {
     );
     let page = std::fs::read_to_string(directory.path().join("tenure-status.1")).unwrap();
     assert!(page.contains("tenure status"), "{page}");
+    // Whatever is set where they are made.
+    let mut elsewhere = tenure(&["man", directory.path().to_str().unwrap()]);
+    elsewhere
+        .env("TENURE_ON_LOSS", "")
+        .env("TENURE_EVENTS", "1");
+    assert!(elsewhere.status().unwrap().success());
+    let page = std::fs::read_to_string(directory.path().join("tenure-run.1")).unwrap();
+    for variable in ["TENURE_ON_LOSS", "TENURE_EVENTS", "TENURE_LOCK_KIND"] {
+        assert!(page.contains(variable), "{variable}: {page}");
+    }
+    assert!(!page.contains("TENURE_EVENTS=1"), "{page}");
 }
 
 #[test]

@@ -191,6 +191,31 @@ async fn whoever_has_the_token_is_answered_from_anywhere_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kubelet_is_answered_where_nothing_else_is() {
+    let server = server().await;
+    let mut one = Sidecar::start(&server, &["--probes", "127.0.0.2:0"]);
+    let line = one.running.line().unwrap();
+    one.leads();
+    let main = std::mem::replace(
+        &mut one.address,
+        line.strip_prefix("probes on http://").unwrap().to_owned(),
+    );
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: 10.1.2.3:4041\r\n\r\n");
+    assert_eq!(one.send(&ask("/healthz")).0, 200);
+    assert_eq!(one.send(&ask("/readyz")).0, 200);
+    assert_eq!(one.send(&ask("/leader")).0, 404);
+    assert_eq!(one.post("/v1/step-down", "").0, 404);
+    // Whoever fills one of the two keeps nobody from the other.
+    one.address = main;
+    let silent: Vec<_> = (0..256).map(|_| one.connect()).collect();
+    one.address = line.strip_prefix("probes on http://").unwrap().to_owned();
+    assert_eq!(one.get("/healthz").0, 200);
+    drop(silent);
+    one.running.signal(Signal::TERM);
+    assert_eq!(one.running.wait().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn odd_requests_are_refused_and_hold_up_nobody() {
     let server = server().await;
     let one = Sidecar::start(&server, &[]);
@@ -248,6 +273,11 @@ fn what_cannot_be_listened_on_is_refused_in_one_line_with_what_to_do() {
     let address = taken.local_addr().unwrap().to_string();
     let told = refusal(&["sidecar", "nightly", "--http", &address], 1);
     assert!(told.contains("another program has that port"), "{told}");
+    let probes = ["sidecar", "nightly", "--http", "127.0.0.1:0", "--probes"];
+    let told = refusal(&[&probes[..], &[&address]].concat(), 1);
+    assert!(told.contains("choose another with --probes"), "{told}");
+    let told = refusal(&[&probes[..], &["4041"]].concat(), 2);
+    assert!(told.contains("--probes \"4041\" is no address"), "{told}");
     let missing = [
         "sidecar",
         "nightly",

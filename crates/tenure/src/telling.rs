@@ -10,12 +10,17 @@ use tracing::{debug, error, info, warn};
 use crate::beside::{Beside, End};
 
 /// The log of one election.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is about something else"
+)]
 pub(crate) struct Telling {
     lock: Arc<str>,
     namespace: Arc<str>,
     identity: Arc<str>,
     term: u64,
     standby_failing: bool,
+    renew_failing: bool,
     watch_failing: bool,
     watch_forbidden: bool,
     edits: u32,
@@ -31,6 +36,7 @@ impl Telling {
             identity,
             term: 0,
             standby_failing: false,
+            renew_failing: false,
             watch_failing: false,
             watch_forbidden: false,
             edits: 0,
@@ -59,6 +65,7 @@ impl Telling {
             Notice::Acquired { term, token, again } => {
                 self.term = *term;
                 self.standby_failing = false;
+                self.renew_failing = false;
                 self.edits = 0;
                 if *again {
                     info!(lock, namespace, identity, term, %token, "lock already owned by this pod: leading again");
@@ -67,13 +74,18 @@ impl Telling {
                 }
             }
             Notice::Renewed { recovered: true } => {
+                self.renew_failing = false;
                 info!(lock, namespace, term = self.term, "renewals succeed again");
             }
             Notice::Renewed { recovered: false } => {
                 debug!(lock, namespace, term = self.term, "renewed");
             }
+            Notice::RenewFailed { error, left } if self.renew_failing => {
+                debug!(lock, namespace, term = self.term, %error, ?left, "renew failed again");
+            }
             Notice::RenewFailed { error, left } => {
-                warn!(lock, namespace, term = self.term, %error, ?left, "renew failed");
+                self.renew_failing = true;
+                warn!(lock, namespace, term = self.term, %error, ?left, "renew failed, trying again");
             }
             Notice::StandbyFailed { error, times } => {
                 if self.standby_failing {

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod embedded;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use embedded::{POD_LIST, call};
 use serde_json::{Value, json};
 use tenure::context_info::{ContextError, ContextInfo, FixedSources, OwnPod};
 use tenure_apiserver::ApiServer;
@@ -24,20 +27,13 @@ async fn pod(server: &ApiServer, change: impl FnOnce(&mut Value)) -> String {
         },
     });
     change(&mut pod);
-    let request = http::Request::post("/api/v1/namespaces/default/pods")
-        .header("content-type", "application/json")
-        .body(pod.to_string().into_bytes())
-        .unwrap();
-    let made: Value = client(server).request(request).await.unwrap();
+    let made = call(server, "POST", POD_LIST, &pod).await;
     made["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
 async fn delete_pod(server: &ApiServer) {
-    let request =
-        http::Request::delete("/api/v1/namespaces/default/pods/worker-0?gracePeriodSeconds=0")
-            .body(Vec::new())
-            .unwrap();
-    client(server).request::<Value>(request).await.unwrap();
+    let at_once = json!({"gracePeriodSeconds": 0});
+    call(server, "DELETE", &format!("{POD_LIST}/worker-0"), &at_once).await;
 }
 
 async fn discover(server: &ApiServer, sources: FixedSources) -> Result<ContextInfo, ContextError> {

@@ -4,13 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod beside;
+mod embedded;
 
 use std::time::Duration;
 
-use beside::{
-    EVENTS, LEASES, NONE, PODS, S, call, candidate, events, labels_of, leads, lease, pod, server,
-    stands,
-};
+use beside::{EVENTS, NONE, PODS, candidate, events, labels_of, leads, lease, pod};
+use embedded::{LEASE, LEASES, S, call, server, stands};
 use kube::Client;
 use serde_json::{Value, json};
 use tenure::{
@@ -46,8 +45,7 @@ async fn each_term_is_told_of_when_it_begins_and_when_it_ends() {
     let mut lease = server.object(LEASES, "default", "nightly").unwrap();
     let lock_uid = lease["metadata"]["uid"].clone();
     lease["spec"]["holderIdentity"] = "thief".into();
-    let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly";
-    call(&server, "PUT", path, lease).await;
+    call(&server, "PUT", LEASE, &lease).await;
     second.lost().await;
     drop(second);
     tokio::time::sleep(5 * S).await;

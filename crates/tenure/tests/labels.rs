@@ -4,13 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod beside;
+mod embedded;
 
 use std::time::Duration;
 
-use beside::{
-    NONE, PODS, S, call, candidate, labels_of, leads, lease, patch_labels, pod, server, stands,
-    waits,
-};
+use beside::{NONE, PODS, candidate, labels_of, leads, lease, patch_labels, pod, waits};
+use embedded::{POD_LIST, S, call, server, stands};
 use kube::Client;
 use serde_json::json;
 use tenure::{
@@ -236,7 +235,7 @@ async fn another_pod_of_the_same_name_is_not_touched() {
     let leadership = a.acquire().await.unwrap();
     tokio::time::sleep(S).await;
     let gone = json!({"gracePeriodSeconds": 0});
-    call(&server, "DELETE", "/api/v1/namespaces/default/pods/a", gone).await;
+    call(&server, "DELETE", &format!("{POD_LIST}/a"), &gone).await;
     pod(&server, "a", json!({"new": "yes"})).await;
     // Without a look before: the patch itself names the uid.
     leadership.release().await;
@@ -347,11 +346,7 @@ async fn a_role_that_was_given_meanwhile_is_not_taken_away() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let meanwhile = json!({"metadata": {"annotations": {"given": "anew"}}});
-    let people = async {
-        let path = "/api/v1/namespaces/default/pods/b";
-        call(&server, "PATCH", path, meanwhile).await
-    };
-    people.await;
+    call(&server, "PATCH", &format!("{POD_LIST}/b"), &meanwhile).await;
     let refused = || {
         server
             .requests()

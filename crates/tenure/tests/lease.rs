@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod embedded;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -11,21 +13,11 @@ use std::{
     time::Duration,
 };
 
+use embedded::{LEASE, LEASES, S, call, server, stands};
 use futures::{FutureExt, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenure::{ContextInfo, LeaderElection, LossReason, Status, clock};
 use tenure_apiserver::{ApiServer, Fault, FaultAction};
-
-const S: Duration = Duration::from_secs(1);
-
-fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(tenure_apiserver::TokioClock::new(
-            std::time::UNIX_EPOCH + 1_700_000_000 * S,
-        ))
-        .seed(1)
-        .build()
-}
 
 fn candidate(server: &ApiServer, name: &str, seed: u64) -> LeaderElection {
     builder(seed)
@@ -44,7 +36,7 @@ fn builder(seed: u64) -> tenure::Builder {
 
 fn lease(server: &ApiServer) -> Value {
     server
-        .object("leases.coordination.k8s.io", "default", "nightly")
+        .object(LEASES, "default", "nightly")
         .unwrap_or_default()
 }
 
@@ -57,10 +49,7 @@ async fn the_first_candidate_leads_and_a_second_waits_until_it_gives_up() {
     assert_eq!(first.term(), 1);
     assert_eq!(lease(&server)["spec"]["holderIdentity"], a.identity());
 
-    let mut waiting = tokio::spawn({
-        let b = b.clone();
-        async move { b.acquire().await.unwrap() }
-    });
+    let mut waiting = stands(&b);
     assert!(tokio::time::timeout(60 * S, &mut waiting).await.is_err());
     assert!(first.is_leading());
     assert!(
@@ -100,10 +89,7 @@ async fn a_leader_that_vanishes_is_replaced_when_its_lease_has_run_out_and_not_b
     let server = server();
     let (a, b) = (candidate(&server, "a", 1), candidate(&server, "b", 2));
     let first = a.acquire().await.unwrap();
-    let waiting = tokio::spawn({
-        let b = b.clone();
-        async move { b.acquire().await.unwrap() }
-    });
+    let waiting = stands(&b);
     tokio::time::sleep(5 * S).await;
     let died = tokio::time::Instant::now();
     drop(first); // no release: as if it had been killed
@@ -131,10 +117,9 @@ async fn l9_a_thief_ends_leadership_at_once_and_run_as_leader_gives_none() {
     });
     let mut status = a.status();
     status.wait_for(Status::leads).await.unwrap();
-    let thief = kube::Client::new(server.service(), "default");
     let mut stolen = lease(&server);
     stolen["spec"]["holderIdentity"] = "thief".into();
-    put(&thief, &stolen).await;
+    call(&server, "PUT", LEASE, &stolen).await;
     assert_eq!(run.await.unwrap().unwrap(), None);
     assert!(told.load(Ordering::SeqCst));
     assert_eq!(
@@ -185,7 +170,7 @@ async fn without_the_right_to_watch_a_waiter_polls() {
     server.deny("watch", "leases");
     let (a, b) = (candidate(&server, "a", 1), candidate(&server, "b", 2));
     let first = a.acquire().await.unwrap();
-    let waiting = tokio::spawn(async move { b.acquire().await.unwrap() });
+    let waiting = stands(&b);
     tokio::time::sleep(20 * S).await;
     first.release().await;
     let second = tokio::time::timeout(3 * S, waiting)
@@ -200,10 +185,7 @@ async fn the_election_outlives_an_outage_of_any_length() {
     let server = server();
     server.set_reachable(false);
     let a = candidate(&server, "a", 1);
-    let waiting = tokio::spawn({
-        let a = a.clone();
-        async move { a.acquire().await.unwrap() }
-    });
+    let waiting = stands(&a);
     tokio::time::sleep(3600 * S).await;
     assert!(!waiting.is_finished());
     assert!(a.healthy(5 * S));
@@ -304,24 +286,12 @@ async fn leader_changes_shows_each_holder() {
     assert!(holders.contains(&Some(b_id)), "{holders:?} {a_id}");
 }
 
-async fn put(client: &kube::Client, object: &Value) {
-    let request =
-        http::Request::put("/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly")
-            .header("content-type", "application/json")
-            .body(object.to_string().into_bytes())
-            .unwrap();
-    client.request::<Value>(request).await.unwrap();
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_step_down_of_a_standby_changes_nothing() {
     let server = server();
     let (a, b) = (candidate(&server, "a", 1), candidate(&server, "b", 2));
     let first = a.acquire().await.unwrap();
-    let waiting = tokio::spawn({
-        let b = b.clone();
-        async move { b.acquire().await.unwrap() }
-    });
+    let waiting = stands(&b);
     tokio::time::sleep(S).await;
     b.step_down();
     tokio::time::sleep(S).await;
@@ -343,20 +313,13 @@ async fn an_unknown_namespace_is_told_in_the_status_and_waited_for() {
             ContextInfo::outside("default", "a"),
         )
         .unwrap();
-    let waiting = tokio::spawn({
-        let election = election.clone();
-        async move { election.acquire().await.unwrap() }
-    });
+    let waiting = stands(&election);
     let mut status = election.status();
     let told = |status: &Status| matches!(status, Status::Standby { error: Some(error), .. } if error.contains("nowhere"));
     status.wait_for(told).await.unwrap();
     assert!(!waiting.is_finished());
-    let people = kube::Client::new(server.service(), "default");
-    let namespace = http::Request::post("/api/v1/namespaces")
-        .header("content-type", "application/json")
-        .body(br#"{"metadata": {"name": "nowhere"}}"#.to_vec())
-        .unwrap();
-    people.request::<Value>(namespace).await.unwrap();
+    let namespace = json!({"metadata": {"name": "nowhere"}});
+    call(&server, "POST", "/api/v1/namespaces", &namespace).await;
     let leadership = tokio::time::timeout(10 * S, waiting)
         .await
         .expect("soon")

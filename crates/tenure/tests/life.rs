@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod embedded;
+
 use std::time::Duration;
 
+use embedded::{POD_LIST, S, call, server, stands};
 use kube::Client;
 use serde_json::{Value, json};
 use tenure::{
     Builder, ContextInfo, ElectionError, LeaderElection, Leadership, LossReason, Released,
     SettingsError, Status, clock, context_info::OwnPod, crd,
 };
-use tenure_apiserver::{ApiServer, Fault, FaultAction, Gc, TokioClock};
+use tenure_apiserver::{ApiServer, Fault, FaultAction, Gc};
 
-const S: Duration = Duration::from_secs(1);
 const KINDS: [&str; 2] = ["configmaps", "leaderlocks.coralogix.com"];
 
 struct World {
@@ -27,12 +29,7 @@ impl World {
     }
 
     async fn with(kind: &'static str, gc: Gc) -> Self {
-        let start = std::time::UNIX_EPOCH + 1_700_000_000 * S;
-        let server = ApiServer::builder()
-            .clock(TokioClock::new(start))
-            .gc(gc)
-            .seed(1)
-            .build();
+        let server = embedded::builder().gc(gc).build();
         let people = Client::new(server.service(), "default");
         crd::install_crd(&people).await.unwrap();
         Self {
@@ -47,9 +44,7 @@ impl World {
             "metadata": {"name": name},
             "spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"},
         });
-        let made = self
-            .send("POST", "/api/v1/namespaces/default/pods", &pod)
-            .await;
+        let made = self.send("POST", POD_LIST, &pod).await;
         let uid = made["metadata"]["uid"].as_str().unwrap();
         OwnPod::new("default", name, uid)
             .with_containers(&["main"])
@@ -85,32 +80,14 @@ impl World {
     }
 
     async fn send(&self, method: &str, path: &str, body: &Value) -> Value {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header(
-                "content-type",
-                if method == "PATCH" {
-                    "application/merge-patch+json"
-                } else {
-                    "application/json"
-                },
-            )
-            .body(body.to_string().into_bytes())
-            .unwrap();
-        self.people.request(request).await.unwrap()
+        call(&self.server, method, path, body).await
     }
 
     async fn force_delete_pod(&self, name: &str) {
-        let path = format!("/api/v1/namespaces/default/pods/{name}");
+        let path = format!("{POD_LIST}/{name}");
         self.send("DELETE", &path, &json!({"gracePeriodSeconds": 0}))
             .await;
     }
-}
-
-fn stand(election: &LeaderElection) -> tokio::task::JoinHandle<Leadership> {
-    let election = election.clone();
-    tokio::spawn(async move { election.acquire().await.unwrap() })
 }
 
 async fn within(limit: Duration, waiting: tokio::task::JoinHandle<Leadership>) -> Leadership {
@@ -131,7 +108,7 @@ async fn one_leads_for_life_and_hands_over_when_it_gives_up() {
         let owner = &world.lock().unwrap()["metadata"]["ownerReferences"][0];
         assert_eq!(owner["uid"], one.uid(), "F1");
         assert!(owner.get("controller").is_none(), "F1");
-        let waiting = stand(&b);
+        let waiting = stands(&b);
         tokio::time::sleep(3600 * S).await;
         assert!(first.is_leading() && !waiting.is_finished());
         assert!(
@@ -154,7 +131,7 @@ async fn f8_a_dead_pod_frees_the_lock_with_the_collector_and_without() {
             let (one, two) = (world.pod("p").await, world.pod("q").await);
             let (a, b) = (world.candidate(&one, 1), world.candidate(&two, 2));
             let first = a.acquire().await.unwrap();
-            let waiting = stand(&b);
+            let waiting = stands(&b);
             tokio::time::sleep(100 * S).await;
             assert!(first.is_leading());
             world.force_delete_pod("p").await;
@@ -176,7 +153,7 @@ async fn f2_a_pod_of_the_same_name_and_another_uid_is_somebody_else() {
         world.force_delete_pod("p").await;
         let again = world.pod("p").await;
         assert_ne!(p.uid(), again.uid());
-        let second = within(31 * S, stand(&world.candidate(&again, 2))).await;
+        let second = within(31 * S, stands(&world.candidate(&again, 2))).await;
         assert!(second.is_leading());
         tokio::time::sleep(S).await;
         assert!(!first.is_leading());
@@ -221,7 +198,7 @@ async fn f4_a_create_whose_answer_is_lost_is_settled_by_a_read() {
                 .user("p")
                 .times(1),
         );
-        let leadership = within(10 * S, stand(&world.candidate(&p, 1))).await;
+        let leadership = within(10 * S, stands(&world.candidate(&p, 1))).await;
         assert!(leadership.is_leading());
     }
 }
@@ -232,7 +209,7 @@ async fn f9_a_container_that_ended_for_good_frees_the_lock_and_nothing_less_does
     let p = world.pod("p").await.with_container_id("containerd://1");
     let q = world.pod("q").await;
     let first = world.candidate(&p, 1).acquire().await.unwrap();
-    let waiting = stand(&world.candidate(&q, 2));
+    let waiting = stands(&world.candidate(&q, 2));
     let ended = |id: &str, reason: &str| {
         json!({"status": {"phase": "Failed", "containerStatuses": [{
             "name": "main", "image": "none", "imageID": "", "ready": false, "restartCount": 0,
@@ -264,7 +241,7 @@ async fn f11_somebodys_configuration_is_never_taken_over_or_deleted() {
     let made = world
         .send("POST", "/api/v1/namespaces/default/configmaps", &theirs)
         .await;
-    let waiting = stand(&world.candidate(&world.pod("p").await, 1));
+    let waiting = stands(&world.candidate(&world.pod("p").await, 1));
     tokio::time::sleep(3600 * S).await;
     assert!(!waiting.is_finished());
     assert_eq!(world.lock().unwrap(), made);
@@ -286,25 +263,21 @@ async fn f10_a_lock_that_is_kept_is_taken_up_again_by_its_own_process_with_a_new
         let token = first.token().clone();
         first.release().await;
         assert!(world.lock().is_some());
-        let second = within(5 * S, stand(&election)).await;
+        let second = within(5 * S, stands(&election)).await;
         assert!(second.token().newer_than(&token), "F3: by a replace");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_definition_is_waited_for() {
-    let start = std::time::UNIX_EPOCH + 1_700_000_000 * S;
-    let server = ApiServer::builder()
-        .clock(TokioClock::new(start))
-        .seed(1)
-        .build();
+    let server = server();
     let people = Client::new(server.service(), "default");
     let world = World {
         server,
         people,
         kind: "leaderlocks.coralogix.com",
     };
-    let waiting = stand(&world.candidate(&world.pod("p").await, 1));
+    let waiting = stands(&world.candidate(&world.pod("p").await, 1));
     tokio::time::sleep(300 * S).await;
     assert!(!waiting.is_finished());
     crd::install_crd(&world.people).await.unwrap();
@@ -351,7 +324,7 @@ async fn without_the_right_to_delete_a_release_says_so_and_the_collector_frees_t
             "{released:?}"
         );
         assert!(world.lock().is_some());
-        let waiting = stand(&world.candidate(&two, 2));
+        let waiting = stands(&world.candidate(&two, 2));
         world.force_delete_pod("p").await;
         assert!(within(31 * S, waiting).await.is_leading());
     }

@@ -2,23 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::time::Duration;
+mod embedded;
 
+use embedded::{POD_LIST, S, call, server};
 use serde_json::{Value, json};
 use tenure::{
     ContextInfo, Kind, LeaderElection, clock,
     crd::{self, CrdError, Installed},
     rbac::{Rights, rbac_manifests},
 };
-use tenure_apiserver::ApiServer;
-
-const S: Duration = Duration::from_secs(1);
-
-fn server() -> ApiServer {
-    let clock = tenure_apiserver::TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S);
-    ApiServer::builder().clock(clock).seed(1).build()
-}
-
 /// The verbs that the rules allow on `resource`, and whether they are narrowed to a name.
 fn verbs(manifests: &[Value], resource: &str) -> Vec<(String, bool)> {
     let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
@@ -50,11 +42,7 @@ async fn events_and_labels_use_the_rights_that_are_given_for_them_and_no_other()
             }},
             "spec": {"containers": [{"name": "main", "image": "x"}]},
         });
-        let request = http::Request::post("/api/v1/namespaces/default/pods")
-            .header("content-type", "application/json")
-            .body(pod.to_string().into_bytes())
-            .unwrap();
-        let pod: Value = client().request(request).await.unwrap();
+        let pod = call(&server, "POST", POD_LIST, &pod).await;
         pods.push(pod["metadata"]["uid"].as_str().unwrap().to_owned());
         server.clear_log();
         if name == "a" {

@@ -3,27 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod embedded;
+
 use std::{collections::BTreeMap, time::Duration};
 
+use embedded::{LEASES, S, call, server, stands};
 use serde_json::json;
 use tenure::{
     Builder, Connection, ContextInfo, ElectionError, LeaderElection, LeaderElectionSet, Leadership,
     LossReason, clock,
 };
-use tenure_apiserver::{ApiServer, TokioClock};
+use tenure_apiserver::ApiServer;
 use tokio::{task::JoinHandle, time::Instant};
 
-const S: Duration = Duration::from_secs(1);
-const LEASES: &str = "leases.coordination.k8s.io";
 /// What virtual time costs besides waiting: calls, and the spread of contenders.
 const SOON: Duration = Duration::from_millis(100);
-
-fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S))
-        .seed(1)
-        .build()
-}
 
 fn set(server: &ApiServer, pod: &str) -> LeaderElectionSet {
     let connection = Connection::over(kube::Client::new(server.service(), "default"));
@@ -47,11 +41,7 @@ fn add(set: &LeaderElectionSet, locks: u64, seed: u64) -> Vec<LeaderElection> {
 }
 
 fn stand(elections: &[LeaderElection]) -> Vec<JoinHandle<Leadership>> {
-    let stand = |election: &LeaderElection| {
-        let election = election.clone();
-        tokio::spawn(async move { election.acquire().await.unwrap() })
-    };
-    elections.iter().map(stand).collect()
+    elections.iter().map(stands).collect()
 }
 
 async fn all(standing: Vec<JoinHandle<Leadership>>) -> Vec<Leadership> {
@@ -75,17 +65,12 @@ fn asked(server: &ApiServer) -> BTreeMap<String, u64> {
 
 /// Somebody else writes their name into it.
 async fn steal(server: &ApiServer, lock: u64) {
-    let client = kube::Client::new(server.service(), "default");
     let path = format!(
         "/apis/coordination.k8s.io/v1/namespaces/default/leases/{}",
         name(lock)
     );
-    let body = json!({"spec": {"holderIdentity": "thief"}}).to_string();
-    let request = http::Request::patch(path)
-        .header("content-type", "application/merge-patch+json")
-        .body(body.into_bytes())
-        .unwrap();
-    client.request_text(request).await.unwrap();
+    let thief = json!({"spec": {"holderIdentity": "thief"}});
+    call(server, "PATCH", &path, &thief).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,11 +279,7 @@ async fn two_candidates_of_one_set_may_stand_for_one_lock() {
 
 #[tokio::test(start_paused = true)]
 async fn each_namespace_has_a_watch() {
-    let server = ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S))
-        .seed(1)
-        .namespace("shop")
-        .build();
+    let server = embedded::builder().namespace("shop").build();
     let set = set(&server, "a");
     let mut elections = add(&set, 5, 1);
     for lock in 0..5 {

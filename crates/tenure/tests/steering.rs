@@ -3,28 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+mod embedded;
 
+use embedded::{LEASE, LEASES, POD_LIST, S, call, server, stands};
 use kube::Client;
 use serde_json::{Value, json};
 use tenure::{
-    Builder, ContextInfo, LeaderElection, Leadership, LossReason, Released, Status, clock,
-    context_info::OwnPod,
+    Builder, ContextInfo, LeaderElection, LossReason, Released, Status, clock, context_info::OwnPod,
 };
-use tenure_apiserver::{ApiServer, TokioClock};
-use tokio::{task::JoinHandle, time::Instant};
+use tenure_apiserver::ApiServer;
+use tokio::time::Instant;
 
-const S: Duration = Duration::from_secs(1);
-const LEASES: &str = "leases.coordination.k8s.io";
-const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly";
 const CONFIG_MAP: &str = "/api/v1/namespaces/default/configmaps/nightly";
-
-fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S))
-        .seed(1)
-        .build()
-}
 
 fn candidate(server: &ApiServer, pod: &str, builder: Builder, seed: u64) -> LeaderElection {
     let client = Client::new(server.service(), "default");
@@ -39,25 +29,13 @@ fn lease() -> Builder {
     LeaderElection::lease_lock("nightly")
 }
 
-fn stands(candidate: &LeaderElection) -> JoinHandle<Leadership> {
-    let candidate = candidate.clone();
-    tokio::spawn(async move { candidate.acquire().await.unwrap() })
-}
-
 fn stored(server: &ApiServer) -> Value {
     server.object(LEASES, "default", "nightly").unwrap()
 }
 
 async fn annotate(server: &ApiServer, path: &str, annotations: Value) {
-    let patch = json!({"metadata": {"annotations": annotations}}).to_string();
-    let request = http::Request::builder()
-        .method("PATCH")
-        .uri(path)
-        .header("content-type", "application/merge-patch+json")
-        .body(patch.into_bytes())
-        .unwrap();
-    let people = Client::new(server.service(), "default");
-    let _: Value = people.request(request).await.unwrap();
+    let patch = json!({"metadata": {"annotations": annotations}});
+    call(server, "PATCH", path, &patch).await;
 }
 
 /// A request to whoever holds the Lease now.
@@ -191,23 +169,21 @@ async fn l26_a_pause_ends_leadership_and_nobody_takes_the_lease_until_it_is_resu
 #[tokio::test(start_paused = true)]
 async fn f12_a_request_on_a_lock_for_life_ends_that_term_alone() {
     let server = server();
-    let people = Client::new(server.service(), "default");
     let pod = json!({
         "metadata": {"name": "a"},
         "spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"},
     });
-    let create = http::Request::post("/api/v1/namespaces/default/pods")
-        .header("content-type", "application/json")
-        .body(pod.to_string().into_bytes())
-        .unwrap();
-    let made: Value = people.request(create).await.unwrap();
+    let made = call(&server, "POST", POD_LIST, &pod).await;
     let own = OwnPod::new("default", "a", made["metadata"]["uid"].as_str().unwrap())
         .with_containers(&["main"])
         .with_container("main");
     let election = LeaderElection::config_map_lock("nightly")
         .clock(clock::tokio_clock())
         .seed(1)
-        .build_over(people, ContextInfo::outside("default", "a").with_pod(own))
+        .build_over(
+            Client::new(server.service(), "default"),
+            ContextInfo::outside("default", "a").with_pod(own),
+        )
         .unwrap();
     let lock = || server.object("configmaps", "default", "nightly");
     let request = |lock: &Value, holder: &Value| {

@@ -3,24 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod embedded;
+
 use std::time::Duration;
 
+use embedded::{LEASES, S, server, stands};
 use serde_json::{Value, json};
 use tenure::{Builder, ContextInfo, LeaderElection, Leadership, LossReason, clock};
-use tenure_apiserver::{ApiServer, TokioClock};
+use tenure_apiserver::ApiServer;
 use tokio::{task::JoinHandle, time::Instant};
 
-const S: Duration = Duration::from_secs(1);
-const LEASES: &str = "leases.coordination.k8s.io";
 /// What virtual time costs besides waiting: calls, and the spread of contenders.
 const SOON: Duration = Duration::from_millis(100);
-
-fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S))
-        .seed(1)
-        .build()
-}
 
 fn builder(seed: u64) -> Builder {
     LeaderElection::lease_lock("nightly")
@@ -33,11 +27,6 @@ fn candidate(server: &ApiServer, pod: &str, builder: Builder) -> LeaderElection 
     builder
         .build_over(client, ContextInfo::outside("default", pod))
         .unwrap()
-}
-
-fn stands(candidate: &LeaderElection) -> JoinHandle<Leadership> {
-    let candidate = candidate.clone();
-    tokio::spawn(async move { candidate.acquire().await.unwrap() })
 }
 
 fn mark(server: &ApiServer) -> Value {

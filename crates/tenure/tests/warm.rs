@@ -3,20 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+mod embedded;
 
+use embedded::{S, server};
 use tenure::{Connection, ContextInfo, LeaderElection, clock};
-use tenure_apiserver::{ApiServer, TokioClock};
+use tenure_apiserver::ApiServer;
 
-const S: Duration = Duration::from_secs(1);
 const MINUTES: u32 = 30;
-
-fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_700_000_000 * S))
-        .seed(1)
-        .build()
-}
 
 /// How often the server was asked for `resource`, by which verbs but watches.
 fn asked(server: &ApiServer, resource: &str) -> u64 {

@@ -2,19 +2,21 @@
 
 mod event;
 mod output;
-pub(crate) mod standing;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Released, Status};
 use tokio::sync::watch;
 
-use crate::{console, failure::Failure, signals, tasks::CampaignOptions};
+use crate::{
+    console,
+    failure::Failure,
+    signals,
+    standing::{self, CLOSE_LIMIT},
+    tasks::CampaignOptions,
+};
 use event::{Event, What, unix_ns};
 use output::Output;
-
-/// How long the end waits for a call that is under way: one that acquires just now is given back.
-pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Stands until a signal comes, or until nobody reads any more.
 pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
@@ -30,14 +32,14 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
     };
     tokio::pin!(end);
     let election = tokio::select! {
-        election = standing::election(&options) => election?,
+        election = standing::election(&options.stand) => election?,
         _ = &mut end => return Ok(ExitCode::SUCCESS),
     };
     let mut campaign = Campaign {
         status: election.status(),
         election,
         output,
-        fixed_identity: options.identity.is_some(),
+        fixed_identity: options.stand.identity.is_some(),
         told: None,
     };
     loop {

@@ -44,6 +44,10 @@ pub(super) enum Value {
     Other(&'static str),
 }
 
+impl Value {
+    pub(super) const NOTHING: Self = Self::Other("nothing");
+}
+
 impl Settings {
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let told = path.display();
@@ -85,6 +89,10 @@ impl Settings {
             let told = match error.without_snippet() {
                 serde_saphyr::Error::MultipleDocuments { .. } => {
                     "a configuration is one document, and here begins another".to_owned()
+                }
+                serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+                    let key = key.as_deref().unwrap_or_default();
+                    format!("{key:?} stands there twice; take one of them out")
                 }
                 error => error.to_string(),
             };
@@ -203,7 +211,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Node, E> {
-        Ok(Node::Leaf(Value::Other("nothing")))
+        Ok(Node::Leaf(Value::NOTHING))
     }
 
     fn visit_none<E: Error>(self) -> Result<Node, E> {

@@ -3,66 +3,35 @@
 //! Nobody lists them: each long flag has a variable and a key of its own name, unless it is one of those
 //! that are said each time. What stands in the file is put into the command line as if it had been typed,
 //! where neither the command line nor the environment says anything about it, and nothing against it.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `flags.rs` | which flags have a variable and a key |
+//! | `switches.rs` | flags that are on or off |
+//! | `file.rs`, `check.rs` | the file, and whether it makes sense |
 
+mod check;
 mod file;
+mod flags;
+mod switches;
 
 use std::{collections::BTreeSet, ffi::OsString};
 
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory as _, FromArgMatches as _,
-    builder::BoolishValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
-use self::file::{Entry, Settings, Value};
+#[cfg(unix)]
+pub(crate) use self::flags::variables;
+pub(crate) use self::flags::{command, pages};
+use self::{
+    file::{Settings, Value},
+    flags::{FILE_FLAG, is_configured, is_key, variable_of},
+    switches::Off,
+};
 use crate::args::CommandLine;
-
-/// The variable that names the file, and its flag.
-const FILE_VARIABLE: &str = "TENURE_CONFIG";
-const FILE_FLAG: &str = "config";
-
-/// What tenure gives to its children, and therefore never reads.
-pub(crate) const GIVEN: [&str; 6] = [
-    "TENURE_LOCK",
-    "TENURE_IDENTITY",
-    "TENURE_TERM",
-    "TENURE_TOKEN",
-    "TENURE_STATE_FILE",
-    "TENURE_HOOK",
-];
-
-/// Verbs that are for trying things and for printing: only what holds for all verbs is configured.
-const UNCONFIGURED_VERBS: [&str; 8] = [
-    "demo",
-    "demo-candidate",
-    "dev-server",
-    "crd",
-    "completions",
-    "man",
-    "timeline",
-    "help",
-];
-
-/// What is said each time, by whoever means it.
-const SAID_EACH_TIME: [&str; 16] = [
-    "help",
-    "version",
-    "force",
-    "yes",
-    "anyway",
-    "dry-run",
-    "to",
-    "reason",
-    "install",
-    "set",
-    "steer",
-    "is-leader",
-    "all-namespaces",
-    "record",
-    "svg",
-    "for",
-];
 
 /// Reads the command line, with what the environment and the file say.
 pub(crate) fn read(typed: Vec<OsString>) -> Result<CommandLine, clap::Error> {
@@ -71,7 +40,8 @@ pub(crate) fn read(typed: Vec<OsString>) -> Result<CommandLine, clap::Error> {
 
 fn matches(typed: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     let command = crate::see::as_called(&typed, command());
-    let first = Given::of(&command, &typed);
+    let (command, typed, off) = settled(command, typed);
+    let first = Given::of(&command, &typed, off);
     let (command, typed, settings) = match first {
         // Help, or nothing that makes sense: the second reading says so.
         None => (command, typed, None),
@@ -91,6 +61,13 @@ fn matches(typed: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
     command.try_get_matches_from(typed).map_err(explain)
 }
 
+fn settled(command: Command, typed: Vec<OsString>) -> (Command, Vec<OsString>, Off) {
+    match verb_at(&command, &typed) {
+        Some(at) => switches::settle(command, typed, at),
+        None => (command, typed, Off::default()),
+    }
+}
+
 /// The position of the verb: flags before it, and what belongs to them, are passed over.
 pub(crate) fn verb_in(typed: &[OsString]) -> Option<&OsString> {
     verb_at(&CommandLine::command(), typed).and_then(|at| typed.get(at))
@@ -98,8 +75,8 @@ pub(crate) fn verb_in(typed: &[OsString]) -> Option<&OsString> {
 
 /// Where the flags that `told` names were set, as far as they were not typed.
 pub(crate) fn origin(typed: &[OsString], told: &str) -> Option<String> {
-    let command = command();
-    let given = Given::of(&command, typed)?;
+    let (command, typed, off) = settled(command(), typed.to_vec());
+    let given = Given::of(&command, &typed, off)?;
     let settings = given.settings(&command).ok().flatten();
     let verb = command.find_subcommand(&given.verb)?;
     let flags: BTreeSet<&str> = told
@@ -123,90 +100,18 @@ pub(crate) fn origin(typed: &[OsString], told: &str) -> Option<String> {
     (!places.is_empty()).then(|| places.join(", "))
 }
 
-/// The variables that configure tenure, and those that it gives to its children. What a child that is a
-/// tenure itself should do is not its parent's to say, and what it is, is said anew.
-#[cfg(unix)]
-pub(crate) fn variables() -> BTreeSet<String> {
-    let command = command();
-    let of_verbs = command.get_subcommands().flat_map(Command::get_arguments);
-    command
-        .get_arguments()
-        .chain(of_verbs)
-        .filter_map(|arg| arg.get_env()?.to_str().map(ToOwned::to_owned))
-        .chain(GIVEN.map(ToOwned::to_owned))
-        .collect()
-}
-
-/// The command line as it can be typed, with a variable for each flag.
-fn command() -> Command {
-    CommandLine::command()
-        .mut_args(with_variable)
-        .mut_subcommands(|verb| {
-            if is_configured(&verb) {
-                verb.mut_args(with_variable)
-            } else {
-                verb
-            }
-        })
-}
-
-fn with_variable(arg: Arg) -> Arg {
-    let Some(long) = arg.get_long() else {
-        return arg;
-    };
-    let variable: Option<OsString> = match arg.get_env() {
-        Some(variable) => Some(variable.to_owned()),
-        None => variable_of(long).map(Into::into),
-    };
-    let Some(variable) = variable else { return arg };
-    // Set but empty is unset, as manifests write it.
-    let is_empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
-    let arg = if is_empty {
-        arg.env(None::<&'static str>)
-    } else {
-        arg.env(variable)
-    };
-    match arg.get_action() {
-        ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
-        _ => arg,
-    }
-}
-
-/// The variable of the flag `--long`.
-fn variable_of(long: &str) -> Option<String> {
-    if SAID_EACH_TIME.contains(&long) {
-        return None;
-    }
-    let name = match long {
-        FILE_FLAG => FILE_VARIABLE.to_owned(),
-        "lock" => "TENURE_LOCK_KIND".to_owned(),
-        "identity" => "TENURE_STAND_AS".to_owned(),
-        long => format!("TENURE_{}", long.replace('-', "_").to_uppercase()),
-    };
-    (!GIVEN.contains(&name.as_str())).then_some(name)
-}
-
-fn is_configured(verb: &Command) -> bool {
-    !UNCONFIGURED_VERBS.contains(&verb.get_name())
-}
-
-fn is_key(arg: &Arg) -> bool {
-    arg.get_long().is_some_and(|long| {
-        long != FILE_FLAG && !SAID_EACH_TIME.contains(&long) && variable_of(long).is_some()
-    })
-}
-
 /// What a first reading of the command line shows.
 struct Given {
     verb: String,
     /// In the command line, where the verb stands.
     at: usize,
     matches: ArgMatches,
+    off: Off,
 }
 
 impl Given {
     /// `None` where there is no verb to configure.
-    fn of(command: &Command, typed: &[OsString]) -> Option<Self> {
+    fn of(command: &Command, typed: &[OsString], off: Off) -> Option<Self> {
         let at = verb_at(command, typed)?;
         let lenient = command.clone().ignore_errors(true);
         let matches = lenient.try_get_matches_from(typed).ok()?;
@@ -216,6 +121,7 @@ impl Given {
             verb: verb.to_owned(),
             at,
             matches: matches.clone(),
+            off,
         })
     }
 
@@ -229,7 +135,7 @@ impl Given {
         let Some(path) = path else { return Ok(None) };
         let settings = Settings::read(path).map_err(refused)?;
         for entry in &settings.entries {
-            check(command, &settings, entry).map_err(refused)?;
+            check::check(command, &settings, entry).map_err(refused)?;
         }
         Ok(Some(settings))
     }
@@ -251,7 +157,7 @@ impl Given {
             let Some(entry) = entry.filter(|_| configured && is_key(arg)) else {
                 continue;
             };
-            if self.is_given(arg) || self.is_against(verb, arg) {
+            if self.is_given(arg) || self.off.contains(arg) || self.is_against(verb, arg) {
                 continue;
             }
             match (&entry.value, arg.get_action()) {
@@ -327,99 +233,25 @@ impl Given {
     }
 }
 
-/// Whether an entry of the file makes sense: its key is known, and its value one that the flag takes.
-fn check(command: &Command, settings: &Settings, entry: &Entry) -> Result<(), String> {
-    let at = settings.place(entry);
-    let key = &entry.key;
-    let verbs = || {
-        command
-            .get_subcommands()
-            .filter(|verb| is_configured(verb) && !verb.is_hide_set())
-    };
-    if let (Value::Section, None) = (&entry.value, &entry.verb) {
-        if verbs().any(|verb| verb.get_name() == key) {
-            return Ok(());
-        }
-        let names: Vec<_> = verbs().map(Command::get_name).collect();
-        return Err(format!(
-            "{at}: {key:?} is no verb that can be configured; these are: {}",
-            names.join(", ")
-        ));
-    }
-    let own: Vec<&Arg> = match &entry.verb {
-        Some(name) => verbs()
-            .filter(|verb| verb.get_name() == name)
-            .flat_map(Command::get_arguments)
-            .collect(),
-        None => verbs().flat_map(Command::get_arguments).collect(),
-    };
-    let known: Vec<&Arg> = own.into_iter().chain(command.get_arguments()).collect();
-    if SAID_EACH_TIME.contains(&key.as_str()) || key == FILE_FLAG {
-        return Err(format!(
-            "{at}: {key:?} cannot be set here: it is said each time, as --{key}"
-        ));
-    }
-    let mut of_key = known
-        .iter()
-        .filter(|arg| is_key(arg) && arg.get_long() == Some(key))
-        .peekable();
-    if of_key.peek().is_none() {
-        let keys: BTreeSet<_> = known
-            .iter()
-            .filter(|arg| is_key(arg))
-            .filter_map(|arg| arg.get_long())
-            .collect();
-        let keys: Vec<_> = keys.into_iter().collect();
-        let place = match &entry.verb {
-            Some(verb) => format!(" of {verb}"),
-            None => String::new(),
-        };
-        return Err(format!(
-            "{at}: there is no setting {key:?}{place}; these are: {}",
-            keys.join(", ")
-        ));
-    }
-    // A key at the top is for all verbs that have it; it must suit one of them at least.
-    let mut told = None;
-    for arg in of_key {
-        match takes(arg, &entry.value) {
-            Ok(()) => return Ok(()),
-            Err(why) => told = Some(why),
-        }
-    }
-    Err(format!("{at}: {}", told.unwrap_or_default()))
-}
-
-/// Whether the flag takes the value; else why not.
-fn takes(arg: &Arg, value: &Value) -> Result<(), String> {
-    let long = arg.get_long().unwrap_or_default();
-    match (arg.get_action(), value) {
-        (ArgAction::SetTrue, Value::Bool(_)) => Ok(()),
-        (ArgAction::SetTrue, other) => Err(format!("{long} is true or false, not {other}")),
-        (ArgAction::Count, Value::Text(text)) if matches!(text.parse::<u8>(), Ok(0..=3)) => Ok(()),
-        (ArgAction::Count, other) => Err(format!("{long} is a number from 0 to 3, not {other}")),
-        (_, Value::Text(text)) => {
-            let alone = Arg::new("value")
-                .long(long.to_owned())
-                .value_names(arg.get_value_names().unwrap_or_default().to_vec())
-                .value_parser(arg.get_value_parser().clone());
-            let words = ["tenure".to_owned(), format!("--{long}={text}")];
-            match Command::new("tenure")
-                .arg(alone)
-                .try_get_matches_from(words)
-            {
-                Ok(_) => Ok(()),
-                Err(error) => Err(crate::tasks::first_words(&error.to_string())),
-            }
-        }
-        (_, other) => Err(format!(
-            "{long} is text or a number, not {other}; put text into quotes"
-        )),
-    }
-}
-
-/// Says where a value comes from that was not typed.
+/// Says where a value comes from that was not typed, and what else helps.
 fn explained(error: clap::Error, verb: Option<&str>, settings: Option<&Settings>) -> clap::Error {
+    let told = |what: &str| {
+        let told = crate::tasks::first_words(&error.to_string());
+        refused(format!("{told} ({what})"))
+    };
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        return match flags::garbled(verb) {
+            Some(variable) => told(&variable),
+            None => error,
+        };
+    }
+    let unexpected = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => word,
+        _ => "-",
+    };
+    if verb == Some("run") && !unexpected.starts_with('-') {
+        return told("put `--` before COMMAND");
+    }
     let mut flags = Vec::new();
     for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
         match error.get(kind) {
@@ -450,8 +282,7 @@ fn explained(error: clap::Error, verb: Option<&str>, settings: Option<&Settings>
             },
             (None, None) => continue,
         };
-        let told = crate::tasks::first_words(&error.to_string());
-        return refused(format!("{told} (--{long} by {place})"));
+        return told(&format!("--{long} by {place}"));
     }
     error
 }

@@ -3,7 +3,10 @@ use std::{
     process::Command as Process,
 };
 
-use super::*;
+use super::{
+    flags::{GIVEN, SAID_EACH_TIME},
+    *,
+};
 
 /// The words of a command line of this verb that makes sense.
 fn line(verb: &str, flags: &[String]) -> Vec<OsString> {
@@ -186,7 +189,7 @@ fn a_variable_goes_before_the_file_and_behind_the_flag() {
             let words = line(&verb, std::slice::from_ref(&config));
             assert_eq!(
                 said(&words, id, &[(&variable, "no")]),
-                "no",
+                "false",
                 "{verb} --{long}"
             );
             std::fs::write(file.path(), format!("{long}: false")).unwrap();
@@ -217,6 +220,68 @@ fn a_variable_goes_before_the_file_and_behind_the_flag() {
             "{verb} --{long}"
         );
     }
+}
+
+#[test]
+fn what_is_on_elsewhere_can_be_taken_back_on_the_command_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = format!("--config={}", file.path().display());
+    for (verb, arg) in configured_flags() {
+        let (long, id) = (arg.get_long().unwrap(), arg.get_id().as_str());
+        let here = ["run", "campaign", "sidecar"].contains(&verb.as_str());
+        if !here || !is_key(&arg) || !matches!(arg.get_action(), ArgAction::SetTrue) {
+            continue;
+        }
+        std::fs::write(file.path(), format!("{long}: true")).unwrap();
+        let words = line(&verb, &[config.clone(), format!("--{long}=false")]);
+        let set = matches(words.clone()).unwrap();
+        assert!(!set.subcommand().unwrap().1.get_flag(id), "{verb} --{long}");
+        let variable = variable_of(long).unwrap();
+        let variables = [(variable.as_str(), "true")];
+        assert_eq!(said(&words, id, &variables), "false", "{verb} --{long}");
+    }
+    let on = |flags: &[&str], variables: &[(&str, &str)]| {
+        let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        said(&line("run", &flags), "events", variables)
+    };
+    let (yes, no) = ([("TENURE_EVENTS", "1")], [("TENURE_EVENTS", "0")]);
+    for off in ["--events=no", "--events=0", "--events=OFF"] {
+        assert_eq!(on(&[off], &yes), "false", "{off}");
+    }
+    assert_eq!(on(&["--events=true"], &no), "true");
+    assert_eq!(on(&["--events"], &no), "true");
+    // The last word counts.
+    assert_eq!(on(&["--events", "--events=false"], &no), "false");
+    assert_eq!(on(&["--events=false", "--events"], &no), "true");
+    // What is no such value, and what is another flag's or the command's, is left as it is.
+    let told = on(&["--events=maybe"], &[]);
+    assert!(
+        told.contains("'maybe'") && told.contains("--events"),
+        "{told}"
+    );
+    let told = on(&["--identity", "--events=false"], &[]);
+    assert!(told.contains("'false'"), "{told}");
+    let words = ["tenure", "run", "a", "--", "echo", "--events=false"];
+    let set = matches(words.iter().map(Into::into).collect()).unwrap();
+    let mut command = set.subcommand().unwrap().1.get_raw("command").unwrap();
+    assert_eq!(command.next_back().unwrap(), "--events=false");
+}
+
+#[test]
+fn what_is_off_is_against_nothing() {
+    // --signal-only is against --nonblock.
+    let off = [
+        "--nonblock=false".to_owned(),
+        "--signal-only=USR1".to_owned(),
+    ];
+    let set = matches(line("run", &off)).unwrap();
+    assert_eq!(raw(&set, "signal_only").as_deref(), Some("USR1"));
+    let env = [("TENURE_SIGNAL_ONLY", "USR1"), ("TENURE_NONBLOCK", "false")];
+    assert_eq!(said(&line("run", &[]), "signal_only", &env), "USR1");
+    assert_eq!(
+        said(&line("run", &off[..1]), "signal_only", &env[..1]),
+        "USR1"
+    );
 }
 
 #[test]
@@ -294,7 +359,7 @@ fn what_makes_no_sense_is_told_with_its_line_and_what_is_allowed() {
             "FILE:2: \"force\" cannot be set here",
         ),
         ("config: other.yaml", "\"config\" cannot be set here"),
-        ("wait: 1s\nwait: 2s", "FILE:2: "),
+        ("wait: 1s\nwait: 2s", "FILE:2: \"wait\" stands there twice"),
         ("wait: 'x", "FILE:"),
         (
             "wait: 1s\n---\nwait: 2s",
@@ -315,6 +380,7 @@ fn what_makes_no_sense_is_told_with_its_line_and_what_is_allowed() {
     );
     assert!(with_file("run", "", &[]).is_ok());
     assert!(with_file("run", "{}", &[]).is_ok());
+    assert!(with_file("run", "run:\n  # wait: 5s\ncampaign: null\n", &[]).is_ok());
 }
 
 #[test]
@@ -382,6 +448,18 @@ fn the_verb_is_found_behind_flags_and_their_values() {
     ];
     let set = matches(words.iter().map(Into::into).collect()).unwrap();
     assert_eq!(raw(&set, "wait").as_deref(), Some("5s"));
+}
+
+#[test]
+fn no_variable_is_one_that_kubernetes_makes_of_a_service_called_tenure() {
+    for variable in variables() {
+        let made = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+        assert!(
+            !made.iter().any(|end| variable.ends_with(end)),
+            "{variable}"
+        );
+        assert!(!variable.starts_with("TENURE_PORT_"), "{variable}");
+    }
 }
 
 #[test]

@@ -8,51 +8,32 @@ use super::{
     signals,
     supervisor::{OnLoss, Restart},
 };
-use crate::args::{BesideArgs, ClusterArgs, Lock, TimingArgs, duration};
+use crate::{args::duration, standing::StandArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// Kind of lock
-    #[arg(long, value_enum, default_value = "lease", env = "TENURE_LOCK_KIND")]
-    pub(crate) lock: Lock,
-
-    /// Name of the lock
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) stand: StandArgs,
 
     /// What to run while leading, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// Namespace of the lock [default: the Pod's or the context's]
-    #[arg(long, short, env = "TENURE_NAMESPACE")]
-    pub(crate) namespace: Option<String>,
-
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-
-    /// Who to stand as; Lease only [default: the Pod's or the host's name, with a unique ending]
-    #[arg(long)]
-    pub(crate) identity: Option<String>,
-
-    /// The Pod that this runs in: it owns a lock for life, and --label-pod labels it [default: $POD_NAME]
-    #[arg(long)]
-    pub(crate) pod: Option<String>,
-
     /// Give up, with 124, when another leads after that long (such as 10, 10s, 2m)
-    #[arg(short, long, value_name = "TIME", value_parser = duration, env = "TENURE_WAIT")]
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
 
     /// Give up at once, with 124, when another leads
-    #[arg(long, env = "TENURE_NONBLOCK")]
+    #[arg(long)]
     pub(crate) nonblock: bool,
 
     /// What to do when leadership is lost, once the command is gone
-    #[arg(long, value_enum, default_value = "restart", env = "TENURE_ON_LOSS")]
+    #[arg(long, value_enum, default_value = "restart")]
     pub(crate) on_loss: OnLoss,
 
     /// Whether to run the command again, in the same term, when it has ended by itself
-    #[arg(long, value_enum, default_value = "never", env = "TENURE_RESTART")]
+    #[arg(long, value_enum, default_value = "never")]
     pub(crate) restart: Restart,
 
     /// The pause before a restart; doubled from one to the next, up to 30s
@@ -60,13 +41,12 @@ pub(crate) struct RunArgs {
         long,
         value_name = "TIME",
         value_parser = duration,
-        default_value = "1s",
-        env = "TENURE_RESTART_PAUSE"
+        default_value = "1s"
     )]
     pub(crate) restart_pause: Duration,
 
     /// COMMAND is one string, for `sh -c`
-    #[arg(long, env = "TENURE_SHELL")]
+    #[arg(long)]
     pub(crate) shell: bool,
 
     /// The signal that asks the command to end
@@ -74,8 +54,7 @@ pub(crate) struct RunArgs {
         long,
         value_name = "SIGNAL",
         value_parser = signals::parse,
-        default_value = "TERM",
-        env = "TENURE_STOP_SIGNAL"
+        default_value = "TERM"
     )]
     pub(crate) stop_signal: i32,
 
@@ -85,7 +64,6 @@ pub(crate) struct RunArgs {
         long,
         value_name = "SIGNAL",
         value_parser = signals::parse,
-        env = "TENURE_SIGNAL_ONLY",
         conflicts_with_all = ["wait", "nonblock", "on_start", "on_stop", "pre_release"]
     )]
     pub(crate) signal_only: Option<i32>,
@@ -96,25 +74,24 @@ pub(crate) struct RunArgs {
         long,
         value_name = "TIME",
         value_parser = duration,
-        default_value = "10s",
-        env = "TENURE_STOP_TIMEOUT"
+        default_value = "10s"
     )]
     pub(crate) stop_timeout: Duration,
 
     /// What holds the command and all that it starts
-    #[arg(long, value_enum, default_value = "auto", env = "TENURE_CONTAINMENT")]
+    #[arg(long, value_enum, default_value = "auto")]
     pub(crate) containment: ContainmentChoice,
 
     /// Run this by `sh -c` before the command starts; if it fails, the command does not start
-    #[arg(long, value_name = "CMD", env = "TENURE_ON_START")]
+    #[arg(long, value_name = "CMD")]
     pub(crate) on_start: Option<OsString>,
 
     /// Run this by `sh -c` when nothing of the command is left, as long as leadership lasts
-    #[arg(long, value_name = "CMD", env = "TENURE_ON_STOP")]
+    #[arg(long, value_name = "CMD")]
     pub(crate) on_stop: Option<OsString>,
 
     /// Run this by `sh -c` before leadership is given up, as long as it lasts
-    #[arg(long, value_name = "CMD", env = "TENURE_PRE_RELEASE")]
+    #[arg(long, value_name = "CMD")]
     pub(crate) pre_release: Option<OsString>,
 
     /// How long each of these may take
@@ -122,16 +99,9 @@ pub(crate) struct RunArgs {
         long,
         value_name = "TIME",
         value_parser = duration,
-        default_value = "1s",
-        env = "TENURE_HOOK_TIMEOUT"
+        default_value = "1s"
     )]
     pub(crate) hook_timeout: Duration,
-
-    #[command(flatten)]
-    pub(crate) beside: BesideArgs,
-
-    #[command(flatten)]
-    pub(crate) timing: TimingArgs,
 }
 
 /// What holds the command.

@@ -1,27 +1,36 @@
 //! From what was asked for to a candidate that stands, with a guard that is ready.
 
-use std::{ffi::OsString, os::fd::AsFd as _, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    process::ExitCode,
+    time::Duration,
+};
 
 use tenure::LeaderElection;
 
 use super::{
     child::{self, Guarded},
     containment::Containment,
-    driver::{Driver, Held},
+    driver::{self, Driver, Held},
     exit, notify,
     options::RunOptions,
     reaper, signals,
     wire::Report,
 };
-use crate::{campaign::standing, failure::Failure};
+use crate::{console, failure::Failure, standing};
 
 /// How long the first guard may take to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
 /// Stands for election, and runs the command while leading.
 pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
+    let began = tenure::now();
     let mut signals = signals::catch()?;
     reaper::start()?;
+    // Whoever waits does so from the start.
+    let patience = options.policy.wait.map(|wait| began.after(wait));
     let begun = {
         let begun = begin(&options);
         tokio::pin!(begun);
@@ -32,6 +41,13 @@ pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
                 Some(signal) = signals.recv() => if matches!(signal, 1 | 2 | 3 | 15) {
                     return Ok(ExitCode::from(exit::of_signal(signal)));
                 },
+                () = driver::sleep_until(patience) => {
+                    let name = &options.stand.name;
+                    console::fail(&format!(
+                        "tenure: gave up the lock {name:?}: the API server has not answered"
+                    ));
+                    return Ok(ExitCode::from(exit::WAITED));
+                }
             }
         }
     };
@@ -40,7 +56,7 @@ pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
         containment,
         command,
     };
-    let mut driver = Driver::new(options, held, election, signals)?;
+    let mut driver = Driver::new(options, held, election, signals, began)?;
     notify::tell("READY=1\nSTATUS=standing by");
     let code = driver.drive().await;
     notify::tell("STOPPING=1");
@@ -59,7 +75,7 @@ async fn begin(options: &RunOptions) -> Result<(Containment, Guarded, LeaderElec
 async fn ready(options: &RunOptions) -> Result<(Containment, Guarded), Failure> {
     let mut refused = Vec::new();
     for containment in &options.containments {
-        let mut guarded = arm(*containment, &options.command)?;
+        let mut guarded = arm(*containment, &options.command, child::stdin())?;
         let report = tokio::time::timeout(READY_LIMIT, guarded.next()).await;
         let why = match report {
             Ok(Report::Ready { .. }) => return Ok((*containment, guarded)),
@@ -76,10 +92,15 @@ async fn ready(options: &RunOptions) -> Result<(Containment, Guarded), Failure> 
     )))
 }
 
-pub(super) fn arm(containment: Containment, command: &[OsString]) -> Result<Guarded, Failure> {
+/// With `stdin` for the command.
+pub(super) fn arm(
+    containment: Containment,
+    command: &[OsString],
+    stdin: io::Result<OwnedFd>,
+) -> Result<Guarded, Failure> {
     let failed = |error| {
         Failure::failed("cannot start a guard; raise the limits of this process").because(error)
     };
-    let stdin = child::stdin().map_err(failed)?;
+    let stdin = stdin.map_err(failed)?;
     Guarded::arm(containment, command, stdin.as_fd()).map_err(failed)
 }

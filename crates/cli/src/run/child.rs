@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 
 use super::{
     containment::{Containment, cgroup, group},
-    guard,
+    guard, hearing,
     stage::{self, KILL_PAUSE},
     wire::{self, Cause, Order, Report},
 };
@@ -31,6 +31,8 @@ pub(super) struct Guarded {
     /// The init, and not whoever has its number after it.
     #[cfg(target_os = "linux")]
     init: Option<OwnedFd>,
+    /// The numbers of the init, and of the command's first process as its init knows it.
+    numbers: (Option<i32>, Option<i32>),
     cgroup: Option<PathBuf>,
     /// The newest deadline that the guard was told and has not said to have heard, and since when
     /// it has said nothing.
@@ -72,6 +74,7 @@ impl Guarded {
             reports: Vec::new(),
             #[cfg(target_os = "linux")]
             init: None,
+            numbers: (None, None),
             cgroup: None,
             unheard: None,
             state: State::Guarded,
@@ -143,8 +146,10 @@ impl Guarded {
                     let open = |pid| pidfd_open(pid, PidfdFlags::empty()).ok();
                     self.init = Pid::from_raw(*init).and_then(open);
                 }
+                self.numbers.0 = Some(*init);
                 self.cgroup = cgroup.as_ref().map(PathBuf::from);
             }
+            Report::Started { pid } => self.numbers.1 = Some(*pid),
             Report::Heard { until } if self.unheard.is_some_and(|(told, _)| told == *until) => {
                 self.unheard = None;
             }
@@ -179,8 +184,16 @@ impl Guarded {
         let _ = self.guard.kill();
     }
 
+    /// Whether the command runs, and would not be ended by this signal.
+    pub(super) fn hears(&self, signal: i32) -> bool {
+        match self.numbers {
+            (Some(init), Some(first)) => hearing::hears(init, first, signal),
+            _ => false,
+        }
+    }
+
     /// Runs the command, which is killed at `until`.
-    pub(super) fn start(&mut self, until: Option<Instant>, env: Vec<(String, String)>) {
+    pub(super) fn start(&mut self, until: Option<Instant>, env: Vec<(String, OsString)>) {
         let until = until.map(Instant::as_nanos);
         self.tell(&Order::Start { until, env });
     }
@@ -225,17 +238,34 @@ impl Guarded {
         }
     }
 
+    /// With the init of a PID namespace everything in it is gone, seen or not.
+    #[cfg(target_os = "linux")]
+    fn init_is_gone(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Some(init) = &self.init else { return true };
+        let mut ended = [PollFd::new(init, PollFlags::IN)];
+        poll(&mut ended, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn init_is_gone(&self) -> bool {
+        true
+    }
+
     /// Kills whatever was left to tenure when the guard went; true when nothing is.
     fn sweep(&mut self) -> bool {
         self.kill_from_here();
         let own = rustix::process::getpid().as_raw_pid();
-        let own_group = rustix::process::getpgrp().as_raw_pid();
         let all = group::processes();
+        let own_group = all.iter().find(|process| process.pid == own);
+        let own_group = own_group.map(|process| process.group);
         let guards = GUARDS.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut clear = true;
+        let mut clear = self.init_is_gone();
         // Programs that get credentials for the cluster are children too, and of tenure's group.
         let left = all.iter().filter(|process| {
-            process.parent == own && process.group != own_group && !guards.contains(&process.pid)
+            process.parent == own
+                && Some(process.group) != own_group
+                && !guards.contains(&process.pid)
         });
         for process in left {
             clear = false;
@@ -289,8 +319,13 @@ pub(super) fn stdin() -> io::Result<OwnedFd> {
     use std::io::IsTerminal as _;
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        Ok(std::fs::File::open("/dev/null")?.into())
+        nothing()
     } else {
         stdin.as_fd().try_clone_to_owned()
     }
+}
+
+/// What is empty.
+pub(super) fn nothing() -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open("/dev/null")?.into())
 }

@@ -1,6 +1,9 @@
 //! Carries out what the supervisor decides, and tells it what happens.
 
-use std::time::Duration;
+use std::{
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tenure::{
@@ -10,20 +13,23 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     begin,
-    child::Guarded,
+    child::{self, Guarded},
     containment::Containment,
-    exit,
     hooks::RunningHook,
     notify,
     options::RunOptions,
     state_file::StateFile,
-    supervisor::{Action, Event, Supervisor, signal_only::SignalOnly},
+    supervisor::{Action, Event, INT, Supervisor, TERM, signal_only::SignalOnly},
+    telling,
     wire::{Order, Report},
 };
-use crate::{campaign::CLOSE_LIMIT, console, failure::Failure};
+use crate::{console, failure::Failure, standing::CLOSE_LIMIT};
 
 /// How long an end waits for a guard that has nothing to guard.
 const DISARM_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often a guard is looked at whose deadline nothing moves.
+const GUARD_LOOK: Duration = Duration::from_secs(2);
 
 /// How many guards in a row may be gone before they have done anything.
 const MOST_GUARDS_LOST: u32 = 5;
@@ -34,11 +40,15 @@ enum Decider {
     SignalOnly(SignalOnly),
 }
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is about something else"
+)]
 pub(super) struct Driver {
     pub(super) options: RunOptions,
     decider: Decider,
     pub(super) containment: Containment,
-    command: Option<Guarded>,
+    pub(super) command: Option<Guarded>,
     guards_lost: u32,
     pub(super) hook: Option<RunningHook>,
     status: watch::Receiver<Status>,
@@ -46,17 +56,22 @@ pub(super) struct Driver {
     election: LeaderElection,
     signals: mpsc::UnboundedReceiver<i32>,
     acquiring: Option<BoxFuture<'static, Result<Leadership, ElectionError>>>,
-    leadership: Option<Leadership>,
+    pub(super) leadership: Option<Leadership>,
     /// Resolves when leadership is about to end, or has.
     told: Option<Lost>,
     releasing: Option<BoxFuture<'static, Released>>,
     known_lost: bool,
     /// As the guards know it; none where they have nothing to guard against.
-    valid_until: Option<Instant>,
+    pub(super) valid_until: Option<Instant>,
     /// With `--signal-only`.
-    state_file: Option<StateFile>,
+    pub(super) state_file: Option<StateFile>,
+    /// The command is to be told that it leads, as soon as it can hear it.
+    pub(super) to_tell: bool,
     /// What to say at the end.
     pub(super) why: Option<String>,
+    /// Whoever sits at a terminal: what was told there last of who is waited for.
+    pub(super) waited_for: Option<String>,
+    interrupted: bool,
 }
 
 /// What holds the command, and the first guard.
@@ -71,12 +86,13 @@ impl Driver {
         held: Held,
         election: LeaderElection,
         signals: mpsc::UnboundedReceiver<i32>,
+        began: Instant,
     ) -> Result<Self, Failure> {
         let (decider, state_file) = if options.signal_only.is_some() {
-            let decider = SignalOnly::new(options.policy, tenure::now());
+            let decider = SignalOnly::new(options.policy, began);
             (Decider::SignalOnly(decider), Some(StateFile::new()?))
         } else {
-            let decider = Supervisor::new(options.policy, tenure::now());
+            let decider = Supervisor::new(options.policy, began);
             (Decider::Leads(decider), None)
         };
         let mut status = election.status();
@@ -99,7 +115,10 @@ impl Driver {
             known_lost: true,
             valid_until: None,
             state_file,
+            to_tell: false,
             why: None,
+            waited_for: None,
+            interrupted: false,
         })
     }
 
@@ -119,16 +138,28 @@ impl Driver {
         }
     }
 
-    /// Stands no more. What it acquires at this very moment is given back.
+    /// Stands no more. What it acquires at this very moment is given back, unless whoever asks a second
+    /// time does not want to wait for it.
     pub(super) async fn leave(self) {
         let Self {
             election,
             acquiring,
             leadership,
+            mut signals,
             ..
         } = self;
         drop((acquiring, leadership));
-        let _ = tokio::time::timeout(CLOSE_LIMIT, election.close()).await;
+        let asked_again = async {
+            while let Some(signal) = signals.recv().await {
+                if matches!(signal, INT | TERM) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(CLOSE_LIMIT, election.close()) => {}
+            () = asked_again => {}
+        }
     }
 
     pub(super) fn decide(&mut self, event: Event) {
@@ -157,7 +188,10 @@ impl Driver {
         let tick = [self.decider.deadline(), end].into_iter().flatten().min();
         tokio::select! {
             biased;
-            Some(signal) = self.signals.recv() => Some(Event::Signal(signal)),
+            Some(signal) = self.signals.recv() => {
+                self.interrupted |= signal == INT;
+                Some(Event::Signal(signal))
+            }
             report = heard(self.command.as_mut()) => self.command_says(report),
             report = heard(self.hook.as_mut().map(|hook| &mut hook.guarded)) => {
                 self.hook_says(&report)
@@ -176,6 +210,14 @@ impl Driver {
                 self.status_over = changed.is_err();
                 if self.status_over { Some(Event::Lost) } else { self.status_changed() }
             }
+            () = tokio::time::sleep(GUARD_LOOK), if self.leads_without_end() => {
+                self.look_at_guards();
+                None
+            }
+            () = tokio::time::sleep(telling::HEAR_PAUSE), if self.to_tell => {
+                self.tell_when_heard();
+                None
+            }
             () = sleep_until(tick) => Some(Event::Tick),
         }
     }
@@ -191,6 +233,8 @@ impl Driver {
             }
             Action::Run => {
                 let (until, env) = (self.kill_at(), self.environment());
+                // What it is to be told stands in its file when it starts.
+                self.to_tell = false;
                 self.command.as_mut()?.start(until, env);
                 self.guards_lost = 0;
                 if self.leadership.is_some() {
@@ -206,6 +250,9 @@ impl Driver {
                 let signal = self.options.stop_signal;
                 self.command.as_mut()?.tell(&Order::Stop { signal });
                 notify::tell("STATUS=stopping the command");
+                if self.interrupted && console::stderr_is_terminal() {
+                    console::note("tenure: the command is asked to end; a second Ctrl-C kills it");
+                }
             }
             Action::StopRest => {
                 let signal = self.options.stop_signal;
@@ -218,7 +265,7 @@ impl Driver {
             Action::RunHook(hook) => self.run_hook(hook),
             Action::KillHook => {
                 let patience = self.patience();
-                self.hook.as_mut()?.guarded.kill(patience);
+                self.hook.as_mut()?.kill(patience);
             }
             Action::Release => {
                 self.valid_until = None;
@@ -235,38 +282,10 @@ impl Driver {
         None
     }
 
-    /// With `--signal-only`: from here on a command that leads has a moment to be killed at, in case
-    /// that tenure cannot tell it any more; one that was told that it leads no more has none.
-    fn tell_command(&mut self, leads: bool) {
-        let mut line = "standby".to_owned();
-        if let (Some(leadership), true) = (&self.leadership, leads) {
-            let (term, token) = (leadership.term(), leadership.token().as_str());
-            line = format!("leading {term} {token}");
-        } else {
-            self.valid_until = None;
-        }
-        notify::tell(if leads {
-            "STATUS=leading"
-        } else {
-            "STATUS=standing by"
-        });
-        if let Some(Err(error)) = self.state_file.as_ref().map(|file| file.write(&line)) {
-            tracing::warn!(target: "tenure", %error, "the state file cannot be written");
-        }
-        let (until, patience) = (self.kill_at(), self.patience());
-        if let (Some(command), Some(signal)) = (&mut self.command, self.options.signal_only) {
-            command.until(until, patience);
-            command.tell(&Order::Signal {
-                signal,
-                first_alone: true,
-            });
-        }
-    }
-
     fn arm(&mut self) {
         self.command = None;
         if self.guards_lost < MOST_GUARDS_LOST {
-            match begin::arm(self.containment, &self.options.command) {
+            match begin::arm(self.containment, &self.options.command, child::stdin()) {
                 Ok(guarded) => self.command = Some(guarded),
                 Err(failure) => self.why = Some(failure.message(true)),
             }
@@ -317,6 +336,7 @@ impl Driver {
                 self.leadership = Some(leadership);
                 self.known_lost = false;
                 self.why = None;
+                self.waited_for = None;
                 Event::Leads
             }
             Err(error) => {
@@ -327,7 +347,7 @@ impl Driver {
     }
 
     fn ending(&mut self, reason: &LossReason) -> Option<Event> {
-        tracing::warn!(target: "tenure", %reason, "leadership ends");
+        tracing::debug!(target: "tenure", %reason, "leadership ends");
         self.why = Some(format!("leadership is lost: {reason}"));
         let leadership = self.leadership.as_ref()?;
         if leadership.is_leading() {
@@ -339,16 +359,27 @@ impl Driver {
         Some(Event::Lost)
     }
 
+    /// With a lock for life: no renewal ever moves the guards' deadline.
+    fn leads_without_end(&self) -> bool {
+        let leadership = self.leadership.as_ref();
+        leadership.is_some_and(|leadership| leadership.valid_until().is_none())
+    }
+
+    /// Tells the guards until when they have to guard; one that does not hear is done without.
+    fn look_at_guards(&mut self) {
+        let (until, patience) = (self.kill_at(), self.options.policy.margin);
+        let hook = self.hook.as_mut().map(|hook| &mut hook.guarded);
+        let guarded = self.command.as_mut().into_iter().chain(hook);
+        guarded.for_each(|guarded| guarded.until(until, patience));
+    }
+
     fn status_changed(&mut self) -> Option<Event> {
         if let Some(leadership) = &self.leadership {
             let valid_until = leadership.valid_until();
             let guarded = self.valid_until.is_some();
             if guarded && valid_until != self.valid_until && leadership.is_leading() {
                 self.valid_until = valid_until;
-                let (until, patience) = (self.kill_at(), self.options.policy.margin);
-                let hook = self.hook.as_mut().map(|hook| &mut hook.guarded);
-                let guarded = self.command.as_mut().into_iter().chain(hook);
-                guarded.for_each(|guarded| guarded.until(until, patience));
+                self.look_at_guards();
             }
             self.status.mark_unchanged();
             return None;
@@ -364,7 +395,7 @@ impl Driver {
         };
         if let Some(holder) = holder.filter(|holder| *holder.identity != *self.election.identity())
         {
-            self.why = Some(format!("{} leads", holder.identity));
+            self.waits_for(format!("{} leads", holder.identity));
             return Some(Event::AnotherLeads);
         }
         if error.is_some() {
@@ -384,42 +415,25 @@ impl Driver {
         self.options.policy.margin / 3
     }
 
-    pub(super) fn environment(&self) -> Vec<(String, String)> {
+    pub(super) fn environment(&self) -> Vec<(String, OsString)> {
+        let set = |name: &str, value: &OsStr| (name.to_owned(), value.to_owned());
+        let set_text = |name: &str, value: &str| set(name, OsStr::new(value));
         if let Some(file) = &self.state_file {
             return vec![
-                (
-                    "TENURE_LOCK".to_owned(),
-                    self.election.lock_name().to_owned(),
-                ),
-                (
-                    "TENURE_IDENTITY".to_owned(),
-                    self.election.identity().to_owned(),
-                ),
-                ("TENURE_STATE_FILE".to_owned(), file.path()),
+                set_text("TENURE_LOCK", self.election.lock_name()),
+                set_text("TENURE_IDENTITY", self.election.identity()),
+                set("TENURE_STATE_FILE", file.path().as_os_str()),
             ];
         }
         let Some(leadership) = &self.leadership else {
             return Vec::new();
         };
-        [
-            ("TENURE_LOCK", leadership.lock().to_owned()),
-            ("TENURE_IDENTITY", leadership.identity().to_owned()),
-            ("TENURE_TERM", leadership.term().to_string()),
-            ("TENURE_TOKEN", leadership.token().as_str().to_owned()),
+        vec![
+            set_text("TENURE_LOCK", leadership.lock()),
+            set_text("TENURE_IDENTITY", leadership.identity()),
+            set_text("TENURE_TERM", &leadership.term().to_string()),
+            set_text("TENURE_TOKEN", leadership.token().as_str()),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
-    }
-
-    fn say_why(&self, code: u8) {
-        let name = &self.options.stand.name;
-        let why = self.why.as_deref().unwrap_or("nobody is known to lead");
-        match code {
-            exit::LOST => console::fail(&format!("tenure: {why} (lock {name:?})")),
-            exit::WAITED => console::fail(&format!("tenure: gave up the lock {name:?}: {why}")),
-            exit::FAILED if self.why.is_some() => console::fail(&format!("tenure: {why}")),
-            _ => {}
-        }
     }
 }
 
@@ -461,7 +475,7 @@ async fn maybe<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     }
 }
 
-async fn sleep_until(until: Option<Instant>) {
+pub(super) async fn sleep_until(until: Option<Instant>) {
     use tenure::clock::{Clock as _, SystemClock};
     match until {
         Some(until) => SystemClock.sleep_until(until).await,

@@ -64,6 +64,10 @@ impl Guard {
         #[cfg(target_os = "linux")]
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|error| format!("no child subreaper: {error}"))?;
+        #[cfg(target_os = "linux")]
+        if !containment.is_namespace() && !group::can_see() {
+            return Err("/proc shows another PID namespace than this; mount it anew".to_owned());
+        }
         let mut made = None;
         match containment {
             Containment::PidNamespace | Containment::UserPidNamespace => {
@@ -163,6 +167,9 @@ impl Guard {
                 self.until = until.map(Instant::from_nanos);
                 above.send(&Report::Heard { until });
             }
+            // Where nothing can be seen from here, the init of a namespace finds it.
+            #[cfg(target_os = "linux")]
+            Order::StopRest { .. } if !group::can_see() => self.below.send(&order),
             Order::StopRest { signal } => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
                     group::signal_below(self.init_pid(), signal);

@@ -1,8 +1,10 @@
 //! The hooks: commands of their own, guarded like the one that they belong to.
 
+use std::time::Duration;
+
 use super::{
     begin,
-    child::Guarded,
+    child::{self, Guarded},
     driver::Driver,
     exit::Exit,
     options,
@@ -14,6 +16,14 @@ pub(super) struct RunningHook {
     hook: Hook,
     pub(super) guarded: Guarded,
     exit: Option<Exit>,
+    killed: bool,
+}
+
+impl RunningHook {
+    pub(super) fn kill(&mut self, patience: Duration) {
+        self.killed = true;
+        self.guarded.kill(patience);
+    }
 }
 
 impl Driver {
@@ -23,12 +33,14 @@ impl Driver {
             .hook(hook)
             .map(options::shell)
             .unwrap_or_default();
-        match begin::arm(self.containment, &script) {
+        // What the command is to read is not for hooks.
+        match begin::arm(self.containment, &script, child::nothing()) {
             Ok(guarded) => {
                 self.hook = Some(RunningHook {
                     hook,
                     guarded,
                     exit: None,
+                    killed: false,
                 });
             }
             Err(failure) => {
@@ -43,7 +55,7 @@ impl Driver {
         let running = self.hook.as_mut()?;
         match report {
             Report::Ready { .. } => {
-                env.push(("TENURE_HOOK".to_owned(), running.hook.name().to_owned()));
+                env.push(("TENURE_HOOK".to_owned(), running.hook.name().into()));
                 running.guarded.start(until, env);
                 None
             }
@@ -54,12 +66,16 @@ impl Driver {
             // What is left of it is killed, and then it is empty.
             Report::Gone | Report::Started { .. } | Report::Heard { .. } => None,
             Report::Empty { .. } | Report::Refused { .. } => {
-                let well = running.exit == Some(Exit::Code(0));
+                let well = running.exit == Some(Exit::Code(0)) && !running.killed;
                 if !well {
-                    let (name, how) = (running.hook.name(), running.exit);
-                    let how = how.map_or("was killed".to_owned(), |exit| {
-                        format!("ended with {}", exit.code())
-                    });
+                    let name = running.hook.name();
+                    let how = match running.exit {
+                        Some(Exit::Code(0)) if running.killed => {
+                            "left something behind, which was killed".to_owned()
+                        }
+                        Some(exit) if !running.killed => format!("ended with {}", exit.code()),
+                        _ => "was killed before it ended".to_owned(),
+                    };
                     let told = format!("the hook --{name} {how}");
                     tracing::warn!(target: "tenure", "{told}");
                     if running.hook == Hook::OnStart {

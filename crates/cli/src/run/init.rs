@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     io,
     os::{fd::AsFd as _, fd::OwnedFd, unix::process::CommandExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -78,7 +78,14 @@ pub(super) fn exec(arguments: &[OsString]) -> ExitCode {
         .env_remove(LOG_FORMAT_VARIABLE)
         .exec();
     let (code, why) = if error.kind() == io::ErrorKind::NotFound {
-        (exit::NOT_FOUND, "is not there; check its name and PATH")
+        let why = if program.is_empty() {
+            "has no name: COMMAND is an empty word"
+        } else if Path::new(program).is_file() {
+            "has no interpreter here; check its first line, or its dynamic loader"
+        } else {
+            "is not there; check its name and PATH"
+        };
+        (exit::NOT_FOUND, why)
     } else {
         (
             exit::NOT_EXECUTABLE,
@@ -88,6 +95,14 @@ pub(super) fn exec(arguments: &[OsString]) -> ExitCode {
     let program = program.display();
     crate::console::fail(&format!("tenure: the command {program} {why} ({error})"));
     ExitCode::from(code)
+}
+
+/// Whether that is the command line, as /proc shows it, of a process that is to become the command and
+/// has not yet.
+#[cfg(target_os = "linux")]
+pub(super) fn is_stage(line: &[u8]) -> bool {
+    let second = line.split(|byte| *byte == 0).nth(1);
+    second.is_some_and(|word| word == STAGE.as_bytes() || word == EXEC_STAGE.as_bytes())
 }
 
 /// From now on this process is killed when its parent is gone; false if it is gone already. Within
@@ -195,11 +210,12 @@ impl Init {
                     let _ = rustix::process::kill_process_group(first, Signal::CONT);
                 }
             }
+            Order::StopRest { signal } if self.containment.is_namespace() => stop_all(signal),
             _ => {}
         }
     }
 
-    fn start(&mut self, env: Vec<(String, String)>) -> io::Result<Pid> {
+    fn start(&mut self, env: Vec<(String, OsString)>) -> io::Result<Pid> {
         let stdin = self.stdin.take().ok_or(io::ErrorKind::InvalidInput)?;
         let mut stage = stage::own(EXEC_STAGE);
         if !self.containment.is_namespace() {
@@ -231,5 +247,18 @@ impl Init {
             let _ = rustix::process::kill_process_group(first, Signal::KILL);
         }
         group::signal_below(rustix::process::getpid().as_raw_pid(), Signal::KILL);
+    }
+}
+
+/// This signal to everything in the namespace but its init, which this is.
+fn stop_all(signal: i32) {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    if let Ok(signal) = Signal::try_from(signal) {
+        let all = Pid::from_raw(-1);
+        let _ = kill(all, signal);
+        let _ = kill(all, Signal::SIGCONT);
     }
 }

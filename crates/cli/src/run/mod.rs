@@ -16,15 +16,18 @@ mod containment;
 mod driver;
 mod exit;
 mod guard;
+mod hearing;
 mod hooks;
 mod init;
 mod notify;
 mod options;
 mod reaper;
+mod saying;
 mod signals;
 mod stage;
 mod state_file;
 mod supervisor;
+mod telling;
 mod wire;
 
 use std::{ffi::OsString, process::ExitCode};

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use tenure::LifeTiming;
+use tenure::Kind;
 
 use super::{
     args::{ContainmentChoice, RunArgs},
@@ -10,15 +10,14 @@ use super::{
     supervisor::{Hook, Hooks, Policy},
 };
 use crate::{
-    args::Lock,
     failure::Failure,
-    tasks::{self, CampaignOptions},
+    standing::{self, StandOptions},
 };
 
 /// What is to be run, and how.
 #[derive(Debug)]
 pub(crate) struct RunOptions {
-    pub(crate) stand: CampaignOptions,
+    pub(crate) stand: StandOptions,
     pub(crate) command: Vec<OsString>,
     /// The first of them that the place allows.
     pub(crate) containments: Vec<Containment>,
@@ -54,19 +53,10 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         on_stop: args.on_stop.is_some(),
         pre_release: args.pre_release.is_some(),
     };
-    let (grace, call_limit) = if args.lock == Lock::Lease {
-        let timing = tasks::lease_timing(&args.timing)?;
-        (timing.grace(), timing.call_limit())
-    } else {
-        let default = LifeTiming::default();
-        let (grace, call_limit) = (args.timing.grace, args.timing.call_limit);
-        (
-            grace.unwrap_or(default.grace),
-            call_limit.unwrap_or(default.call_limit),
-        )
-    };
+    let stand = standing::check(args.stand)?;
+    let grace = stand.grace;
     let margin = (grace / MARGIN_SHARE).min(MOST_MARGIN);
-    if args.lock == Lock::Lease {
+    if stand.lock == Kind::Lease {
         room_to_stop(grace, margin, hooks, args.hook_timeout)?;
     }
     let command = if args.shell {
@@ -91,21 +81,10 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         margin,
         stop_timeout: args.stop_timeout,
         // The release, and one look at what became of it.
-        release_limit: call_limit.saturating_mul(2),
+        release_limit: stand.call_limit.saturating_mul(2),
     };
     Ok(RunOptions {
-        stand: tasks::campaign(crate::args::CampaignArgs {
-            lock: args.lock,
-            name: args.name,
-            namespace: args.namespace,
-            cluster: args.cluster,
-            identity: args.identity,
-            pod: args.pod,
-            json: false,
-            keep_lock: false,
-            beside: args.beside,
-            timing: args.timing,
-        })?,
+        stand,
         command,
         containments: containments(args.containment),
         policy,

@@ -1,5 +1,6 @@
 //! The signals that tenure takes: all that are not about itself.
 
+use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -10,7 +11,6 @@ use crate::failure::Failure;
 /// What a command may want to hear of. The others are about the process that they are sent to
 /// (SEGV, BUS, FPE, ILL, TRAP, ABRT, SYS, PIPE, CHLD, TTIN, TTOU), or cannot be caught (KILL, STOP).
 fn forwarded() -> impl Iterator<Item = i32> {
-    use rustix::process::Signal;
     let named = [
         Signal::HUP,
         Signal::INT,
@@ -37,7 +37,8 @@ fn forwarded() -> impl Iterator<Item = i32> {
 /// From now on these signals do nothing by themselves, and come out here.
 pub(super) fn catch() -> Result<mpsc::UnboundedReceiver<i32>, Failure> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    for number in forwarded().filter(|number| !stays_ignored(*number)) {
+    let ignored = crate::signals::hang_up_is_ignored().then_some(Signal::HUP.as_raw());
+    for number in forwarded().filter(|number| Some(*number) != ignored) {
         let mut kind = signal(SignalKind::from_raw(number)).map_err(|error| {
             Failure::failed("cannot catch signals; nothing was started").because(error)
         })?;
@@ -51,17 +52,6 @@ pub(super) fn catch() -> Result<mpsc::UnboundedReceiver<i32>, Failure> {
         });
     }
     Ok(receiver)
-}
-
-/// Whether that is a hang-up which somebody has asked to be ignored, as `nohup` does.
-fn stays_ignored(signal: i32) -> bool {
-    let hang_up = rustix::process::Signal::HUP.as_raw();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| {
-        let mask = line.strip_prefix("SigIgn:")?.trim();
-        u64::from_str_radix(mask, 16).ok()
-    });
-    signal == hang_up && ignored.is_some_and(|mask| mask & (1 << (hang_up - 1)) != 0)
 }
 
 /// The number of `TERM`, `SIGTERM` or `15`, where it may be sent to a command.

@@ -1,6 +1,6 @@
 //! With `--signal-only`: where the command reads whether it leads.
 
-use std::{fs, io};
+use std::{fs, io, path::PathBuf};
 
 use tempfile::TempDir;
 
@@ -26,8 +26,8 @@ impl StateFile {
         })
     }
 
-    pub(super) fn path(&self) -> String {
-        self.directory.path().join("state").display().to_string()
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.path().join("state")
     }
 
     pub(super) fn write(&self, line: &str) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! stage has as its standard input. The command's own standard input comes with the first byte.
 
 use std::{
+    ffi::OsString,
     io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
@@ -25,7 +26,7 @@ pub(super) enum Order {
     /// Run the command, with these variables; all of it is killed at `until`.
     Start {
         until: Option<u64>,
-        env: Vec<(String, String)>,
+        env: Vec<(String, OsString)>,
     },
     /// From now on all of it is killed then. It is answered with [`Report::Heard`].
     Until { until: Option<u64> },

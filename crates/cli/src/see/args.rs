@@ -42,7 +42,7 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
     /// Namespace of the lock [default: the context's, or the Pod's own]
-    #[arg(long, short, env = "TENURE_NAMESPACE")]
+    #[arg(long, short)]
     pub(crate) namespace: Option<String>,
 
     #[command(flatten)]

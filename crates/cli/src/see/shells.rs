@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use clap_complete::shells;
 
 use super::args::Shell;
-use crate::{args::CommandLine, console, failure::Failure};
+use crate::{args::CommandLine, config, console, failure::Failure};
 
 pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
     let mut command = CommandLine::command();
@@ -21,7 +21,7 @@ pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
 }
 
 pub(crate) fn man(directory: Option<&Path>) -> Result<ExitCode, Failure> {
-    let command = CommandLine::command();
+    let command = config::pages();
     let Some(directory) = directory else {
         let page = page(command)?;
         console::print(&String::from_utf8_lossy(&page))?;

@@ -7,75 +7,45 @@ use std::{
 };
 
 use clap::Args;
-use tenure::LifeTiming;
 
 use crate::{
-    args::{BesideArgs, CampaignArgs, ClusterArgs, Lock, TimingArgs},
     failure::Failure,
     names,
-    tasks::{self, CampaignOptions},
+    standing::{self, StandArgs, StandOptions},
 };
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SidecarArgs {
-    /// Kind of lock
-    #[arg(long, value_enum, default_value = "lease", env = "TENURE_LOCK_KIND")]
-    lock: Lock,
-
-    /// Name of the lock
-    name: String,
+    #[command(flatten)]
+    stand: StandArgs,
 
     /// Where to answer: a loopback address; any other needs --token-file
-    #[arg(
-        long,
-        value_name = "IP:PORT",
-        default_value = "127.0.0.1:4040",
-        env = "TENURE_HTTP"
-    )]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4040")]
     http: String,
+
+    /// Also answer /healthz and /readyz there, and nothing else, to whoever asks: for the kubelet's
+    /// probes, which do not reach loopback
+    #[arg(long, value_name = "IP:PORT")]
+    probes: Option<String>,
 
     /// Answer only who sends the token in this file: `Authorization: Bearer TOKEN`. It is read again
     /// when it has changed
-    #[arg(long, value_name = "FILE", env = "TENURE_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     /// A name by which others reach this address, as in their `Host` header; may be repeated
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "TENURE_ALLOW_HOST",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     allow_host: Vec<String>,
-
-    /// Namespace of the lock [default: the Pod's or the context's]
-    #[arg(long, short, env = "TENURE_NAMESPACE")]
-    namespace: Option<String>,
-
-    #[command(flatten)]
-    cluster: ClusterArgs,
-
-    /// Who to stand as; Lease only [default: the Pod's or the host's name, with a unique ending]
-    #[arg(long)]
-    identity: Option<String>,
-
-    /// The Pod that owns a lock for life [default: $POD_NAME]
-    #[arg(long)]
-    pod: Option<String>,
-
-    #[command(flatten)]
-    timing: TimingArgs,
-
-    #[command(flatten)]
-    beside: BesideArgs,
 }
 
 /// What is to be led, and how it is told.
 #[derive(Debug)]
 pub(crate) struct SidecarOptions {
-    pub(crate) stand: CampaignOptions,
+    pub(crate) stand: StandOptions,
     pub(crate) listen: SocketAddr,
+    /// Where nothing but probes is answered.
+    pub(crate) probes: Option<SocketAddr>,
     pub(crate) token_file: Option<PathBuf>,
     /// In lower case.
     pub(crate) hosts: Vec<String>,
@@ -84,7 +54,8 @@ pub(crate) struct SidecarOptions {
 }
 
 pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
-    let listen = address(&args.http)?;
+    let listen = address("--http", &args.http)?;
+    let probes = args.probes.map(|text| address("--probes", &text));
     if !listen.ip().is_loopback() && args.token_file.is_none() {
         return Err(Failure::usage(format!(
             "--http {listen} can be reached from other machines, and whoever reaches it could make \
@@ -100,11 +71,8 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
     for host in &hosts {
         names::subdomain("host", host)?;
     }
-    let grace = if args.lock == Lock::Lease {
-        tasks::lease_timing(&args.timing)?.grace()
-    } else {
-        args.timing.grace.unwrap_or(LifeTiming::default().grace)
-    };
+    let stand = standing::check(args.stand)?;
+    let grace = stand.grace;
     let answer_limit = grace.saturating_sub((grace / MARGIN_SHARE).min(MOST_MARGIN));
     if answer_limit < LEAST_ANSWER {
         return Err(Failure::usage(format!(
@@ -113,19 +81,9 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
         )));
     }
     Ok(SidecarOptions {
-        stand: tasks::campaign(CampaignArgs {
-            lock: args.lock,
-            name: args.name,
-            namespace: args.namespace,
-            cluster: args.cluster,
-            identity: args.identity,
-            pod: args.pod,
-            json: false,
-            beside: args.beside,
-            keep_lock: false,
-            timing: args.timing,
-        })?,
+        stand,
         listen,
+        probes: probes.transpose()?,
         token_file: args.token_file,
         hosts,
         answer_limit,
@@ -137,14 +95,14 @@ const MARGIN_SHARE: u32 = 4;
 const MOST_MARGIN: Duration = Duration::from_secs(1);
 const LEAST_ANSWER: Duration = Duration::from_millis(10);
 
-fn address(text: &str) -> Result<SocketAddr, Failure> {
+fn address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
     let local = text
         .strip_prefix("localhost:")
         .and_then(|port| port.parse().ok())
         .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     local.or_else(|| text.parse().ok()).ok_or_else(|| {
         Failure::usage(format!(
-            "--http {text:?} is no address: give an IP address and a port, such as 127.0.0.1:4040 or \
+            "{flag} {text:?} is no address: give an IP address and a port, such as 127.0.0.1:4040 or \
              [::1]:4040"
         ))
     })
@@ -154,6 +112,7 @@ const EXAMPLES: &str = "\
 Examples:
   tenure sidecar nightly                         then: curl -f http://127.0.0.1:4040/leader
   tenure sidecar nightly --http 127.0.0.1:0      on a free port, which the first line tells
+  tenure sidecar nightly --probes 0.0.0.0:4041   the kubelet may ask there whether it is healthy
   tenure sidecar nightly --http 0.0.0.0:4040 --token-file /etc/tenure/token
 
 An answer that says \"leading\" holds for valid_for_ms, counted from before the question was sent; the
@@ -172,7 +131,7 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("0.0.0.0:1", "0.0.0.0:1"),
         ] {
-            assert_eq!(address(text).unwrap().to_string(), read);
+            assert_eq!(address("--http", text).unwrap().to_string(), read);
         }
         for bad in [
             "",
@@ -185,7 +144,7 @@ mod tests {
             "::1:4040",
             "http://127.0.0.1:1",
         ] {
-            let told = address(bad).unwrap_err().message(false);
+            let told = address("--http", bad).unwrap_err().message(false);
             assert!(told.contains("such as 127.0.0.1:4040"), "{bad}: {told}");
         }
     }

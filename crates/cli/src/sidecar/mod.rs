@@ -32,10 +32,10 @@ pub(crate) use args::SidecarOptions;
 
 use self::{desk::Desk, routes::Front, security::Security, watch::Watchers};
 use crate::{
-    campaign::{CLOSE_LIMIT, standing},
     console,
     failure::Failure,
     signals,
+    standing::{self, CLOSE_LIMIT},
 };
 
 /// Requests to step down that wait for each other.
@@ -54,7 +54,11 @@ pub(crate) async fn run(options: SidecarOptions) -> Result<ExitCode, Failure> {
         }
     };
     tokio::pin!(end);
-    let listener = server::listen(options.listen).await?;
+    let listener = server::listen("--http", options.listen).await?;
+    let probes = match options.probes {
+        Some(address) => Some(server::listen("--probes", address).await?),
+        None => None,
+    };
     let security = Security::new(options.listen.ip(), options.hosts, options.token_file)?;
     let election = tokio::select! {
         election = standing::on_its_own_thread(&options.stand) => election?,
@@ -62,6 +66,9 @@ pub(crate) async fn run(options: SidecarOptions) -> Result<ExitCode, Failure> {
     };
     let address = listener.local_addr().unwrap_or(options.listen);
     console::print(&format!("listening on http://{address}\n"))?;
+    if let Some(address) = probes.as_ref().and_then(|probes| probes.local_addr().ok()) {
+        console::print(&format!("probes on http://{address}\n"))?;
+    }
 
     let (asks, mut asked) = mpsc::channel(MOST_ASKS);
     let (closing, is_closing) = signal::channel(false);
@@ -81,12 +88,17 @@ pub(crate) async fn run(options: SidecarOptions) -> Result<ExitCode, Failure> {
         let desk = Arc::clone(&desk);
         tokio::spawn(async move { desk.follow().await })
     };
-    let server = tokio::spawn(server::serve(listener, routes::router(front), is_closing));
+    let mut servers = tokio::task::JoinSet::new();
+    if let Some(probes) = probes {
+        let router = routes::probes(Arc::clone(&front));
+        servers.spawn(server::serve(probes, router, is_closing.clone()));
+    }
+    servers.spawn(server::serve(listener, routes::router(front), is_closing));
     let stood = stand::stand(&desk, &election, &mut asked, &mut end).await;
     closing.send_replace(true);
     // What still waits for an answer is told that nobody leads.
     drop(asked);
-    let _ = server.await;
+    servers.join_all().await;
     follower.abort();
     desk.let_go();
     let _ = tokio::time::timeout(CLOSE_LIMIT, election.close()).await;

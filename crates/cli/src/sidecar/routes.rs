@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use tenure::{Kind, Released};
 use tokio::sync::oneshot;
@@ -23,7 +26,7 @@ use super::{
     answer::Refusal,
     desk::Desk,
     metrics,
-    security::Security,
+    security::{PROBES, Security},
     stand::{Ask, Outcome},
     watch::Watchers,
 };
@@ -78,20 +81,40 @@ pub(super) fn router(front: App) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&front), guarded))
+        .layer(middleware::from_fn_with_state(Arc::clone(&front), noted))
+        .with_state(front)
+}
+
+/// What is answered to whoever asks, and nothing else.
+pub(super) fn probes(front: App) -> Router {
+    let mut router = Router::new();
+    for (_, path, methods) in table() {
+        if PROBES.contains(&path) {
+            router = router.route(path, methods);
+        }
+    }
+    router
+        .fallback(no_probe)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&front), noted))
         .with_state(front)
 }
 
 async fn guarded(State(front): State<App>, request: Request, next: Next) -> Response {
-    let asked = request.uri().path();
-    let known = PATHS.iter().find(|(_, path)| *path == asked);
-    let path = known.map_or("other", |(_, path)| path);
     let checked = front
         .security
         .check(request.method(), request.uri(), request.headers());
-    let mut response = match checked {
+    match checked {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
-    };
+    }
+}
+
+async fn noted(State(front): State<App>, request: Request, next: Next) -> Response {
+    let asked = request.uri().path();
+    let known = PATHS.iter().find(|(_, path)| *path == asked);
+    let path = known.map_or("other", |(_, path)| path);
+    let mut response = next.run(request).await;
     let no_store = HeaderValue::from_static("no-store");
     response
         .headers_mut()
@@ -147,6 +170,14 @@ async fn not_found() -> Refusal {
         StatusCode::NOT_FOUND,
         "there is nothing at this path",
         "GET /openapi.json lists the paths",
+    )
+}
+
+async fn no_probe() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "nothing but /healthz and /readyz is answered here",
+        "ask at the address of --http",
     )
 }
 
@@ -287,7 +318,7 @@ async fn read<T: DeserializeOwned>(
     if bytes.is_empty() && may_be_empty {
         return Ok(None);
     }
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+    let _: IgnoredAny = serde_json::from_slice(&bytes).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("the body is no JSON ({error})"),
@@ -301,10 +332,11 @@ async fn read<T: DeserializeOwned>(
             "see /openapi.json",
         )
     };
-    if !value.is_object() {
+    // A list would be taken for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(shaped("it is no object".to_owned()));
     }
-    serde_json::from_value(value)
+    serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| shaped(error.to_string()))
 }

@@ -30,6 +30,8 @@ type Read = Result<Arc<str>, String>;
 
 /// How often the file is read.
 const LOOK: Duration = Duration::from_secs(1);
+#[cfg(unix)]
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 const LEAST_TOKEN: usize = 16;
 const MOST_TOKEN: usize = 4096;
 
@@ -168,7 +170,13 @@ impl TokenFile {
 /// The token in a file, or what is wrong with it and what to do.
 fn read(path: &std::path::Path) -> Read {
     use std::io::Read as _;
-    let file = std::fs::File::open(path)
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    // A pipe that nobody writes to would be waited for.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NONBLOCK);
+    let file = options
+        .open(path)
         .map_err(|error| format!("cannot be read ({error}); name a file that holds the token"))?;
     let about = file
         .metadata()
@@ -294,6 +302,10 @@ mod tests {
         let told = |path: &std::path::Path| read(path).unwrap_err();
         assert!(told(&path).contains("cannot be read"));
         assert!(told(directory.path()).contains("is no file"));
+        let pipe = directory.path().join("pipe");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+        assert!(told(&pipe).contains("is no file"), "and is not waited for");
         for bad in [
             "",
             "short",

@@ -36,21 +36,20 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 const MOST_HEADERS: usize = 64;
 const MOST_HEAD: usize = 16 * 1024;
 
-pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// Where `flag` says.
+pub(super) async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let what = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "another program has that port; end it, or choose another with --http"
-            }
+            io::ErrorKind::AddrInUse => "another program has that port; end it, or choose another",
             io::ErrorKind::AddrNotAvailable => {
-                "this machine does not have that address; choose another with --http"
+                "this machine does not have that address; choose another"
             }
             io::ErrorKind::PermissionDenied => {
-                "this port is not for everybody; choose one above 1023 with --http"
+                "this port is not for everybody; choose one above 1023"
             }
-            _ => "choose another address with --http",
+            _ => "choose another address",
         };
-        Failure::failed(format!("cannot listen on {address}: {what}")).because(error)
+        Failure::failed(format!("cannot listen on {address}: {what} with {flag}")).because(error)
     })
 }
 

@@ -2,6 +2,7 @@
 //! the shape that the file says.
 
 mod answers;
+mod probes;
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +34,7 @@ use self::answers::Answers;
 use super::{
     desk::Desk,
     routes::{self, Front, MOST_BODY, PATHS},
-    security::Security,
+    security::{PROBES, Security},
     stand,
     watch::{MOST_WATCHERS, Watchers},
 };
@@ -86,12 +87,21 @@ impl Sidecar {
     }
 
     fn guarded(&self, security: Security) -> Router {
-        routes::router(Arc::new(Front {
+        routes::router(self.front(security))
+    }
+
+    fn probes(&self) -> Router {
+        let security = Security::new([127, 0, 0, 1].into(), Vec::new(), None);
+        routes::probes(self.front(security.unwrap()))
+    }
+
+    fn front(&self, security: Security) -> Arc<Front> {
+        Arc::new(Front {
             desk: Arc::clone(&self.desk),
             security,
             watchers: Watchers::new(self.closing.subscribe()),
             body_limit: Duration::from_millis(50),
-        }))
+        })
     }
 
     async fn until(&self, holds: impl Fn(&Desk) -> bool) {
@@ -148,6 +158,9 @@ async fn every_answer_is_in_the_openapi_file_and_every_one_in_the_file_is_given(
         assert_eq!(answers.post(&router, path, "{").await.0, 400);
         assert_eq!(answers.post(&router, path, "[]").await.0, 422);
         assert_eq!(answers.post(&router, path, r#"{"x":1}"#).await.0, 422);
+        let twice = r#"{"to":"b","to":"c"}"#;
+        assert_eq!(answers.post(&router, path, twice).await.0, 422);
+        assert_eq!(answers.post(&router, path, r#"["b"]"#).await.0, 422);
         assert_eq!(
             answers
                 .post(&router, path, " ".repeat(MOST_BODY + 1))

@@ -5,6 +5,8 @@
 pub mod http;
 #[cfg(unix)]
 pub mod running;
+#[cfg(unix)]
+pub mod terminal;
 
 use std::{
     io::{BufRead as _, BufReader},

@@ -2,43 +2,15 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::time::Duration;
-
 use kube::Client;
 use serde_json::{Value, json};
-use tenure::{Builder, ContextInfo, LeaderElection, Leadership, clock, context_info::OwnPod};
-use tenure_apiserver::{ApiServer, TokioClock};
-use tokio::task::JoinHandle;
+use tenure::{Builder, ContextInfo, LeaderElection, clock, context_info::OwnPod};
+use tenure_apiserver::ApiServer;
 
-pub(crate) const S: Duration = Duration::from_secs(1);
-pub(crate) const LEASES: &str = "leases.coordination.k8s.io";
+use crate::embedded::{POD_LIST, call};
+
 pub(crate) const PODS: &str = "pods";
 pub(crate) const EVENTS: &str = "events";
-
-pub(crate) fn server() -> ApiServer {
-    ApiServer::builder()
-        .clock(TokioClock::new(std::time::UNIX_EPOCH + 1_767_225_600 * S))
-        .seed(1)
-        .build()
-}
-
-pub(crate) async fn call(server: &ApiServer, method: &str, path: &str, body: Value) -> Value {
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header(
-            "content-type",
-            if method == "PATCH" {
-                "application/merge-patch+json"
-            } else {
-                "application/json"
-            },
-        )
-        .body(body.to_string().into_bytes())
-        .unwrap();
-    let people = Client::new(server.service(), "default");
-    people.request(request).await.unwrap()
-}
 
 /// A Pod with these labels; its uid.
 pub(crate) async fn pod(server: &ApiServer, name: &str, labels: Value) -> String {
@@ -46,14 +18,14 @@ pub(crate) async fn pod(server: &ApiServer, name: &str, labels: Value) -> String
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
         "spec": {"containers": [{"name": "main", "image": "x"}]},
     });
-    let pod = call(server, "POST", "/api/v1/namespaces/default/pods", pod).await;
+    let pod = call(server, "POST", POD_LIST, &pod).await;
     pod["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
 pub(crate) async fn patch_labels(server: &ApiServer, pod: &str, labels: Value) {
-    let path = format!("/api/v1/namespaces/default/pods/{pod}");
+    let path = format!("{POD_LIST}/{pod}");
     let patch = json!({"metadata": {"labels": labels}});
-    call(server, "PATCH", &path, patch).await;
+    call(server, "PATCH", &path, &patch).await;
 }
 
 pub(crate) fn lease() -> Builder {
@@ -76,15 +48,10 @@ pub(crate) fn candidate(
         .unwrap()
 }
 
-pub(crate) fn stands(candidate: &LeaderElection) -> JoinHandle<Leadership> {
-    let candidate = candidate.clone();
-    tokio::spawn(async move { candidate.acquire().await.unwrap() })
-}
-
 /// All Events, in the order of their own times.
 pub(crate) async fn events(server: &ApiServer) -> Vec<Value> {
     let path = "/apis/events.k8s.io/v1/namespaces/default/events";
-    let list = call(server, "GET", path, Value::Null).await;
+    let list = call(server, "GET", path, &Value::Null).await;
     let mut events = list["items"].as_array().unwrap().clone();
     events.sort_by_key(|event| event["eventTime"].as_str().unwrap().to_owned());
     events

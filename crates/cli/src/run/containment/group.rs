@@ -13,9 +13,20 @@ pub(crate) struct Process {
     started: u64,
 }
 
+/// Whether /proc shows the processes of this PID namespace. In one whose /proc is another's (`unshare
+/// --pid` alone), the numbers there are those of other processes here.
+#[cfg(target_os = "linux")]
+pub(crate) fn can_see() -> bool {
+    let own = rustix::process::getpid().as_raw_pid().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|shown| shown.as_os_str() == own.as_str())
+}
+
 /// All processes that can be seen.
 #[cfg(target_os = "linux")]
 pub(crate) fn processes() -> Vec<Process> {
+    if !can_see() {
+        return Vec::new();
+    }
     let Ok(directory) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };

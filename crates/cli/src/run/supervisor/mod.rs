@@ -23,6 +23,7 @@ use tenure::Instant;
 
 use policy::Pauses;
 pub(crate) use policy::{Hook, Hooks, OnLoss, Policy, Restart};
+pub(crate) use signals::{INT, TERM};
 
 use super::{
     exit::{self, Exit},

@@ -5,9 +5,9 @@ use crate::run::exit;
 
 /// The same numbers on every unix.
 pub(super) const HUP: i32 = 1;
-pub(super) const INT: i32 = 2;
+pub(crate) const INT: i32 = 2;
 pub(super) const QUIT: i32 = 3;
-pub(super) const TERM: i32 = 15;
+pub(crate) const TERM: i32 = 15;
 
 impl Supervisor {
     pub(super) fn signal(&mut self, signal: i32) {

@@ -5,25 +5,23 @@ use tenure::{
     context_info::{Sources, SystemSources},
 };
 
+use super::options::{self, StandOptions};
 use crate::{
     cluster::{self, Namespace},
     failure::Failure,
-    tasks::{self, CampaignOptions},
 };
 
 /// Begins. What cannot get better by itself is refused; a server that does not answer is not.
-pub(crate) async fn election(options: &CampaignOptions) -> Result<LeaderElection, Failure> {
+pub(crate) async fn election(options: &StandOptions) -> Result<LeaderElection, Failure> {
     begin(options, builder(options)).await
 }
 
 /// As [`election`], on a thread of its own: what else this process does cannot hold it up.
-pub(crate) async fn on_its_own_thread(
-    options: &CampaignOptions,
-) -> Result<LeaderElection, Failure> {
+pub(crate) async fn on_its_own_thread(options: &StandOptions) -> Result<LeaderElection, Failure> {
     begin(options, builder(options).dedicated_thread()).await
 }
 
-async fn begin(options: &CampaignOptions, builder: Builder) -> Result<LeaderElection, Failure> {
+async fn begin(options: &StandOptions, builder: Builder) -> Result<LeaderElection, Failure> {
     let config = options.cluster.config().await?;
     let client = cluster::client(config.clone())?;
     let told = Told { options };
@@ -48,7 +46,7 @@ async fn begin(options: &CampaignOptions, builder: Builder) -> Result<LeaderElec
     })
 }
 
-fn builder(options: &CampaignOptions) -> Builder {
+fn builder(options: &StandOptions) -> Builder {
     let timing = &options.timing;
     let mut builder = match options.lock {
         Kind::ConfigMap => LeaderElection::config_map_lock(&options.name),
@@ -68,7 +66,7 @@ fn builder(options: &CampaignOptions) -> Builder {
         builder = builder.grace(grace);
     }
     if options.lock != Kind::Lease {
-        let (first, most) = tasks::retry_pauses(timing);
+        let (first, most) = options::retry_pauses(timing);
         return builder
             .retry(first, most)
             .delete_lock_on_release(!options.keep_lock);
@@ -105,7 +103,7 @@ fn builder(options: &CampaignOptions) -> Builder {
 
 /// The process' own environment, in which the command line has the first word.
 struct Told<'a> {
-    options: &'a CampaignOptions,
+    options: &'a StandOptions,
 }
 
 impl Sources for Told<'_> {
