@@ -12,8 +12,8 @@ use tenure::{Kind, LeaseTiming, LifeTiming, rbac::Rights};
 
 use crate::{
     args::{
-        BesideArgs, CampaignArgs, ClusterArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock,
-        RbacArgs, TimingArgs,
+        BesideArgs, CampaignArgs, Command, CommandLine, DemoArgs, DevServerArgs, Lock, RbacArgs,
+        TimingArgs,
     },
     cluster::ClusterChoice,
     config, console,
@@ -87,7 +87,11 @@ pub(crate) const MISUSED: u8 = 2;
 pub(crate) fn parse(args: Vec<OsString>) -> Result<CommandLine, ExitCode> {
     let misused = misused(&args);
     read(args).map_err(|error| {
-        if let Some(line) = complaint(&error) {
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // Whoever says nothing wants to know what can be said.
+            let _ = error.print();
+            ExitCode::from(misused)
+        } else if let Some(line) = complaint(&error) {
             console::note(&format!("tenure: {line}"));
             ExitCode::from(misused)
         } else {
@@ -117,6 +121,9 @@ pub(crate) fn misused(args: &[OsString]) -> u8 {
 pub(crate) fn complaint(error: &clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Some("say what to do; see --help".to_owned())
+        }
         _ => Some(one_line(&error.to_string())),
     }
 }
@@ -216,18 +223,11 @@ pub(crate) fn campaign(args: CampaignArgs) -> Result<CampaignOptions, Failure> {
         }
         life_timing(&args.timing)?;
     }
-    let ClusterArgs {
-        kubeconfig,
-        context,
-    } = args.cluster;
     Ok(CampaignOptions {
         lock: args.lock.into(),
         name: args.name,
         namespace: args.namespace,
-        cluster: ClusterChoice {
-            kubeconfig,
-            context,
-        },
+        cluster: args.cluster.into(),
         identity: args.identity,
         pod: args.pod,
         json: args.json,
