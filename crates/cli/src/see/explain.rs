@@ -189,7 +189,7 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
                 format!("kubectl get pods -n {namespace} -o wide"),
             ),
             Word::OddDuration if judgement.is(Word::Free) => help(
-                "Nobody waits that long:",
+                "Nobody waits that long; this shortens it for candidates that are started after it (L2):",
                 format!(
                     "kubectl patch -n {namespace} {resource} {name} --type merge -p \
                      '{{\"spec\":{{\"leaseDurationSeconds\":15}}}}'"
