@@ -132,7 +132,7 @@ async fn f11_what_is_no_lock_is_neither_deleted_nor_written_to() {
             json!([]),
             json!({}),
             json!({"a": "b"}),
-            "no Pod owns it",
+            "it has data in it (a)",
         ),
         (
             "kept",
@@ -258,4 +258,32 @@ async fn the_dry_run_of_a_delete_says_what_would_be_deleted_and_in_which_state()
     let path = format!("{LOCKS}/nightly");
     let after = server.call(Method::GET, &path, &Value::Null).await.unwrap();
     assert_eq!(after.body["metadata"], made["metadata"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_a_finalizer_holds_back_is_not_said_to_be_released() {
+    const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+    let server = server().await;
+    let owner = json!({"pod": "worker-0", "podUid": "u", "term": "n-1"}).to_string();
+    let map = json!({"metadata": {
+        "name": "nightly",
+        "annotations": {"tenure.dev/owner": owner},
+        "finalizers": ["example.com/kept"],
+    }});
+    made(&server, MAPS, &map).await;
+    let args = [
+        "release",
+        "--force",
+        "nightly",
+        "--lock",
+        "config-map",
+        "--yes",
+    ];
+    let told = steer(&server, &args);
+    assert_eq!(told.status.code(), Some(1));
+    let why = text(&told.stderr);
+    assert!(
+        why.contains("stays until its finalizers are gone (example.com/kept)"),
+        "{why}"
+    );
 }

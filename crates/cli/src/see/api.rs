@@ -1,5 +1,5 @@
-//! Questions to the API server: one call each, with a limit on its time and its size, and what its
-//! `Date` says.
+//! Questions to the API server, and orders of those who steer: one call each, with a limit on its time
+//! and its size, and what its `Date` says.
 
 use std::{
     sync::{Arc, Mutex},

@@ -384,7 +384,7 @@ fn for_life(
         judgement.add(
             Word::Orphaned,
             format!(
-                "its owner, the Pod {name}, is gone; the garbage collector has yet to remove it"
+                "its owner, the Pod {name}, is gone; the garbage collector, or a candidate, has yet to remove it"
             ),
         );
         if pods

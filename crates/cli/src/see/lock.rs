@@ -329,10 +329,9 @@ fn for_life(
         Ok(owner) => life.owner = Some(owner),
         Err(why) => life.foreign = Some(why),
     }
+    // Somebody's configuration is that before it is anything else.
     if let Some(key) = data_in(object) {
-        let key = harmless(key);
-        life.foreign
-            .get_or_insert(format!("it has data in it ({key})"));
+        life.foreign = Some(format!("it has data in it ({})", harmless(key)));
     }
     if let Some(why) = &life.foreign {
         remarks.push(format!("it is no lock to tenure (F11): {why}"));

@@ -39,6 +39,8 @@ pub(super) enum Changed {
     Done,
     /// Somebody was faster.
     Conflict,
+    /// It is deleted when these finalizers are gone; until then it is there.
+    HeldBack(String),
 }
 
 impl Place {
@@ -118,7 +120,13 @@ impl Place {
         dry_run: bool,
     ) -> Result<Changed, Failure> {
         let query = if dry_run { "?dryRun=All" } else { "" };
-        match self.api.send(method, &self.path(query), body).await {
+        match self.api.send(method.clone(), &self.path(query), body).await {
+            Ok(object) if method == Method::DELETE && is_there(&object) => {
+                let finalizers = object["metadata"]["finalizers"].as_array();
+                let names = finalizers.into_iter().flatten().filter_map(Value::as_str);
+                let names: Vec<String> = names.map(harmless).collect();
+                Ok(Changed::HeldBack(names.join(", ")))
+            }
             Ok(_) => Ok(Changed::Done),
             Err(Refusal::Conflict(_)) => Ok(Changed::Conflict),
             Err(refusal) => Err(self.refused("change", &refusal)),
@@ -147,6 +155,11 @@ impl Place {
             refusal.told()
         ))
     }
+}
+
+/// A delete answers with the object itself where it only begins with it.
+fn is_there(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 impl Found {

@@ -79,6 +79,13 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
                 )));
             }
             Changed::Conflict => {}
+            Changed::HeldBack(finalizers) => {
+                return Err(Failure::failed(format!(
+                    "the {} is being deleted, and stays until its finalizers are gone ({finalizers}): \
+                     until then it counts as held; see who has to take them away",
+                    place.shown()
+                )));
+            }
             Changed::Done => return done(&place, &order, &found).await,
         }
     }
