@@ -12,13 +12,26 @@ use kube::{
 };
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::{args::ClusterArgs, failure::Failure};
 
 /// A choice of cluster; what is left out is found as kubectl finds it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClusterChoice {
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) context: Option<String>,
+}
+
+impl From<ClusterArgs> for ClusterChoice {
+    fn from(args: ClusterArgs) -> Self {
+        let ClusterArgs {
+            kubeconfig,
+            context,
+        } = args;
+        Self {
+            kubeconfig,
+            context,
+        }
+    }
 }
 
 /// What is known about a namespace.

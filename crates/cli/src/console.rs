@@ -36,7 +36,28 @@ pub(crate) fn fail(line: &str) {
     say("ERROR", line);
 }
 
+/// From now on commands of tenure are told as kubectl takes them.
+pub(crate) fn as_plugin() {
+    let _ = AS_PLUGIN.set(());
+}
+
+static AS_PLUGIN: OnceLock<()> = OnceLock::new();
+
+/// A text with commands in backquotes, so that those of tenure can be typed here.
+pub(crate) fn as_typed(text: &str) -> String {
+    text.replace("`tenure ", &format!("`{}", command("tenure ")))
+}
+
+/// A command, as it can be typed here.
+pub(crate) fn command(command: &str) -> String {
+    match (command.strip_prefix("tenure "), AS_PLUGIN.get()) {
+        (Some(rest), Some(())) => format!("kubectl tenure {rest}"),
+        _ => command.to_owned(),
+    }
+}
+
 fn say(level: &str, line: &str) {
+    let line = &as_typed(line);
     let line = if log_format() == LogFormat::Json {
         // As the lines of the log between which it stands.
         let time = SystemClock.wall().as_micros();
@@ -67,7 +88,11 @@ pub(crate) fn stderr_is_terminal() -> bool {
 
 /// Whether a terminal may be drawn on, rather than only be written to.
 pub(crate) fn can_draw() -> bool {
-    stdout_is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    stdout_is_terminal() && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Undoes the one thing that a view does to a terminal and that outlives it.
@@ -77,9 +102,9 @@ pub(crate) fn show_cursor() {
     }
 }
 
-/// Whether colours are welcome (<https://no-color.org>).
+/// Whether colours are welcome (<https://no-color.org>), where there is a terminal.
 pub(crate) fn colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// What is logged where nothing is asked for.

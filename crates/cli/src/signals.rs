@@ -26,7 +26,7 @@ pub(crate) struct Ending {
     pub(crate) exit_code: u8,
 }
 
-const INTERRUPT: Ending = Ending {
+pub(crate) const INTERRUPT: Ending = Ending {
     name: "SIGINT",
     exit_code: 130,
 };

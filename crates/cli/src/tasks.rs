@@ -78,7 +78,11 @@ pub(crate) const MISUSED: u8 = 2;
 pub(crate) fn parse(args: Vec<OsString>) -> Result<CommandLine, ExitCode> {
     let misused = misused(&args);
     read(args).map_err(|error| {
-        if let Some(line) = complaint(&error) {
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            // Whoever says nothing wants to know what can be said.
+            let _ = error.print();
+            ExitCode::from(misused)
+        } else if let Some(line) = complaint(&error) {
             console::note(&format!("tenure: {line}"));
             ExitCode::from(misused)
         } else {
@@ -118,6 +122,9 @@ pub(crate) fn quiet(command_line: &CommandLine) -> Quiet {
 pub(crate) fn complaint(error: &clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Some("say what to do; see --help".to_owned())
+        }
         _ => Some(one_line(&error.to_string())),
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{output, refusal, tenure, text};
+use common::{nowhere, output, refusal, tenure, text};
 
 #[test]
 fn what_makes_no_sense_is_refused_with_2() {
@@ -52,15 +52,8 @@ fn what_does_not_work_fails_with_1() {
     let directory = tempfile::tempdir().unwrap();
     let broken = directory.path().join("broken");
     std::fs::write(&broken, "clusters: [").unwrap();
-    let nowhere = directory.path().join("nowhere");
-    std::fs::write(
-        &nowhere,
-        "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
-         clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n\
-         contexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {}}]\n",
-    )
-    .unwrap();
-    let (broken, nowhere) = (broken.to_str().unwrap(), nowhere.to_str().unwrap());
+    let nowhere = nowhere(directory.path());
+    let (broken, nowhere) = (broken.to_str().unwrap(), nowhere.as_str());
     for (args, told) in [
         (&["campaign", "a"][..], "no cluster is configured"),
         (
@@ -111,6 +104,17 @@ fn help_has_examples_and_hides_what_is_not_for_people() {
         assert!(help.contains("Examples:"), "{help}");
     }
     assert!(text(&output(&["--version"]).stdout).starts_with("tenure 0."));
+}
+
+#[test]
+fn whoever_says_nothing_gets_the_help() {
+    let told = output(&[]);
+    assert_eq!(told.status.code(), Some(2));
+    let help = text(&told.stderr);
+    assert!(
+        help.contains("Usage: tenure") && help.contains("Examples:"),
+        "{help}"
+    );
 }
 
 #[test]

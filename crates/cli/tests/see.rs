@@ -6,19 +6,12 @@ mod common;
 
 use std::{os::unix::process::CommandExt as _, process::Output};
 
-use common::{output, refusal, tenure, text};
+use common::{ago, output, refusal, tenure, terminal, text};
 use serde_json::{Value, json};
-use tenure::clock::{Clock as _, SystemClock};
 use tenure_apiserver::ApiServer;
 use tenure_harness::{PodOptions, TestServer};
 
 const POD: &str = "worker-0";
-
-fn ago(seconds: i64) -> String {
-    let micros = SystemClock.wall().as_micros() - seconds * 1_000_000;
-    let time = jiff::Timestamp::from_microsecond(micros).unwrap();
-    format!("{time:.6}")
-}
 
 /// A cluster with everything that other programs write, each lock renewed `age` seconds ago.
 async fn cluster(age: i64) -> TestServer {
@@ -201,6 +194,30 @@ async fn forty_columns_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn colours_are_for_terminals_that_want_them() {
+    let server = cluster(0).await;
+    for (name, value, coloured) in [
+        ("TERM", "xterm", true),
+        ("TERM", "dumb", false),
+        ("NO_COLOR", "1", false),
+        ("NO_COLOR", "", true),
+    ] {
+        let (person, inside) = terminal();
+        let mut status = tenure(&flags(&server, &["status", "zio-lease"]));
+        status.env("TERM", "xterm").env_remove("NO_COLOR");
+        let shown = status.env(name, value).stdout(inside).output().unwrap();
+        assert!(shown.status.success(), "{}", text(&shown.stderr));
+        drop(status);
+        let mut seen = Vec::new();
+        // The other end is closed, which Linux calls an error.
+        let _ = std::io::Read::read_to_end(&mut std::fs::File::from(person), &mut seen);
+        let seen = text(&seen);
+        assert!(seen.contains("healthy"), "{name}={value}: {seen}");
+        assert_eq!(seen.contains("\x1b["), coloured, "{name}={value}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn is_leader_answers_with_its_exit_code() {
     let server = cluster(3).await;
     let code = |name: &str, id: &str| {
@@ -227,6 +244,79 @@ async fn is_leader_answers_with_its_exit_code() {
         Some(3)
     );
     assert_eq!(code("not-there", POD), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_somebody_leads_is_not_denied_where_it_cannot_be_seen() {
+    let server = cluster(0).await;
+    let api = server.embedded_server().unwrap();
+    let is_leader = |name: &str, id: &str| see(&server, &["status", name, "--is-leader", id]);
+    // Whose Pod `node-1` is, only Pods tell.
+    assert_eq!(is_leader("kube-scheduler", "node-1").status.code(), Some(3));
+    api.deny("list", "pods");
+    let told = is_leader("kube-scheduler", "node-1");
+    assert_eq!(told.status.code(), Some(1));
+    assert!(
+        text(&told.stderr).contains("Pods cannot be listed"),
+        "{}",
+        text(&told.stderr)
+    );
+    // That it is absent is seen all the same.
+    assert_eq!(
+        is_leader("lease/not-there", "node-1").status.code(),
+        Some(3)
+    );
+    // A Lease without renewTime tells nobody until when.
+    let held = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "endless"},
+        "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15},
+    });
+    server.apply("default", held).await.unwrap();
+    let told = is_leader("endless", "a");
+    assert_eq!(told.status.code(), Some(1), "{}", text(&told.stderr));
+    assert_eq!(is_leader("endless", "b").status.code(), Some(3));
+
+    api.deny("get", "leases.coordination.k8s.io");
+    for words in [
+        &["status", "nightly", "--is-leader", "a"][..],
+        &["status", "nightly"],
+    ] {
+        let told = see(&server, words);
+        assert_eq!(told.status.code(), Some(1));
+        let told = text(&told.stderr);
+        assert!(
+            told.contains("cannot be told: leases are not shown"),
+            "{told}"
+        );
+        assert!(told.contains("lease/nightly or the like"), "{told}");
+    }
+    let told = text(&see(&server, &["explain", "nightly"]).stdout);
+    assert!(
+        told.contains("Whether anybody leads cannot be told"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_form_hands_a_terminal_what_it_would_obey() {
+    let server = cluster(0).await;
+    let nasty = "a\u{9b}2J\u{7f}\u{202e}\x1b[2J";
+    let held = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "obeyed"},
+        "spec": {"holderIdentity": nasty, "leaseDurationSeconds": 15, "renewTime": ago(0)},
+    });
+    server.apply("default", held).await.unwrap();
+    for form in ["wide", "json", "yaml", "name"] {
+        let shown = text(&see(&server, &["status", "-o", form]).stdout);
+        let obeyed = ['\x1b', '\u{9b}', '\u{7f}', '\u{202e}'];
+        assert!(!shown.contains(obeyed), "{form}: {shown:?}");
+        if form == "yaml" {
+            let yaml: Value = serde_saphyr::from_str(&shown).unwrap();
+            assert_eq!(item(&yaml, "obeyed")["holder"], nasty);
+        }
+    }
+    let found = json_of(&see(&server, &["status", "-o", "json"]));
+    assert_eq!(item(&found, "obeyed")["holder"], nasty);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,6 +387,11 @@ async fn explain_says_why_and_what_helps() {
         "{expired}"
     );
     assert!(expired.contains("This user has the rights"), "{expired}");
+    let long = told("nasty");
+    assert!(
+        long.contains("$ tenure release --force nasty -n default"),
+        "{long}"
+    );
     let absent = told("nobody");
     assert!(
         absent.contains("Nobody leads: there is no lock nobody in the namespace default"),
@@ -315,6 +410,23 @@ async fn explain_says_why_and_what_helps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_the_cluster_does_not_know_is_said_to_be_unknown() {
+    let server = TestServer::embedded().await.unwrap();
+    let told = text(&see(&server, &["explain", "leaderlock/nightly"]).stdout);
+    assert!(
+        told.starts_with("This cluster does not know LeaderLocks"),
+        "{told}"
+    );
+    assert!(told.contains("$ tenure crd --install"), "{told}");
+    server.install_leader_lock_crd().await.unwrap();
+    let told = text(&see(&server, &["explain", "leaderlock/nightly"]).stdout);
+    assert!(
+        told.starts_with("Nobody leads: there is no LeaderLock"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_finds_a_good_cluster_good_and_says_what_is_missing() {
     let server = cluster(3).await;
     let good = see(&server, &["doctor"]);
@@ -323,6 +435,8 @@ async fn doctor_finds_a_good_cluster_good_and_says_what_is_missing() {
     for line in [
         "Leases are served",
         "LeaderLocks are served",
+        "tenure needs no feature gate",
+        "fencing tokens can be compared",
         "watches work",
         "answers take",
         "Fit for",
@@ -340,6 +454,13 @@ async fn doctor_finds_a_good_cluster_good_and_says_what_is_missing() {
         "{}",
         text(&bad.stdout)
     );
+    // A refusal ends at once, too, and is no watch that works.
+    server
+        .embedded_server()
+        .unwrap()
+        .deny("watch", "leases.coordination.k8s.io");
+    let told = text(&see(&server, &["doctor"]).stdout);
+    assert!(told.contains("BAD  a watch of Leases fails"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,6 +517,19 @@ async fn kubectl_gets_its_usage_and_its_completions() {
         .output()
         .unwrap();
     assert!(text(&verbs.stdout).starts_with("explain\t"));
+    // What helps can be typed as it stands.
+    let mut nobody = tenure(&flags(&server, &["explain", "nobody"]));
+    let told = nobody.arg0("kubectl-tenure").output().unwrap();
+    assert!(text(&told.stdout).contains("\n  $ kubectl tenure status -A\n"));
+    let mut nobody = tenure(&flags(&server, &["status", "nobody"]));
+    let told = text(&nobody.arg0("kubectl-tenure").output().unwrap().stderr);
+    assert!(
+        told.starts_with("tenure: ") && told.contains("`kubectl tenure status -A`"),
+        "{told}"
+    );
+    let mut files = tenure(&["timeline", ""]);
+    let files = files.arg0("kubectl_complete-tenure").output().unwrap();
+    assert_eq!(text(&files.stdout), ":0\n");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The steering verbs over the embedded server, with candidates of this program as the holders.
+//! Asking leaders to step down, to hand over and to pause, with candidates of this program as the
+//! holders.
 //!
 //! Reading the program's lines blocks the test's own thread: the server is on others.
 #![cfg(unix)]
@@ -6,68 +7,14 @@
 
 mod common;
 
-use std::process::Output;
-
-use common::{Running, output, refusal, tenure, text};
-use http::Method;
-use rustix::process::Signal;
+use common::{
+    nowhere, output, refusal,
+    steering::{
+        LEASES, candidate, held_by, held_by_a_stranger, lease, made, says, server, steer, with,
+    },
+    text,
+};
 use serde_json::{Value, json};
-use tenure_harness::{PodOptions, TestServer};
-
-const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/nightly";
-const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
-
-async fn server() -> TestServer {
-    TestServer::embedded().await.unwrap()
-}
-
-fn with<'a>(server: &'a TestServer, args: &[&'a str]) -> Vec<&'a str> {
-    let mut args = args.to_vec();
-    args.extend(["--kubeconfig", server.kubeconfig().to_str().unwrap()]);
-    args
-}
-
-fn steer(server: &TestServer, args: &[&str]) -> Output {
-    output(&with(server, args))
-}
-
-/// It succeeds, and says this.
-fn says(output: &Output, expected: &str) {
-    let (told, errors) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{errors}");
-    assert!(told.contains(expected), "{told}{errors}");
-}
-
-fn candidate(server: &TestServer, identity: &str) -> Running {
-    let args = with(server, &["campaign", "nightly", "--identity", identity]);
-    Running::start(&mut tenure(&args))
-}
-
-async fn lease(server: &TestServer) -> Value {
-    server
-        .call(Method::GET, LEASE, &Value::Null)
-        .await
-        .unwrap()
-        .body
-}
-
-async fn held_by_a_stranger(server: &TestServer) {
-    let lease = json!({
-        "metadata": {"name": "nightly"},
-        "spec": {
-            "holderIdentity": "stranger", "leaseDurationSeconds": 15, "leaseTransitions": 3,
-            "acquireTime": "2026-03-01T09:12:41.000871Z", "renewTime": "2026-03-01T09:30:00.123456Z",
-        },
-    });
-    assert_eq!(
-        server
-            .call(Method::POST, LEASES, &lease)
-            .await
-            .unwrap()
-            .code,
-        201
-    );
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l25_a_leader_steps_down_and_hands_over_when_it_is_asked() {
@@ -168,110 +115,98 @@ async fn a_holder_that_is_no_tenure_is_not_asked_unless_it_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_lease_is_released_only_when_it_is_certain() {
+async fn what_a_holder_is_called_does_not_reach_a_terminal_as_it_is() {
     let server = server().await;
-    held_by_a_stranger(&server).await;
-    let told = steer(&server, &["release", "--force", "nightly"]);
-    assert_eq!(told.status.code(), Some(1));
-    let shown = text(&told.stderr);
-    assert!(
-        shown.contains("held by stranger") && shown.contains("is gone"),
-        "{shown}"
-    );
-    assert!(shown.contains("give --yes"), "{shown}");
-    assert_eq!(lease(&server).await["spec"]["holderIdentity"], "stranger");
-
-    says(
-        &steer(&server, &["release", "--force", "nightly", "--yes"]),
-        "released",
-    );
-    let after = lease(&server).await;
-    assert_eq!(after["spec"]["holderIdentity"], "");
-    assert_eq!(
-        after["spec"]["leaseDurationSeconds"], 15,
-        "who sees it waits that long"
-    );
-    let again = steer(&server, &["release", "--force", "nightly", "--yes"]);
-    says(&again, "nobody holds");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f12_a_leader_for_life_steps_down_and_a_dead_lock_is_deleted() {
-    const LOCK: &str = "/api/v1/namespaces/default/configmaps/nightly";
-    let server = server().await;
-    server
-        .create_pod("default", "worker-0", &PodOptions::default())
-        .await
-        .unwrap();
-    let standing = [
-        "campaign",
-        "nightly",
-        "--lock",
-        "config-map",
-        "--pod",
-        "worker-0",
-    ];
-    let mut one = Running::start(&mut tenure(&with(&server, &standing)));
-    one.event("leading");
-    let lock = ["--lock", "config-map"];
-    let told = steer(&server, &[&["step-down", "nightly"][..], &lock].concat());
-    says(&told, "asked worker-0 to step down");
-    one.event("lost");
-    one.event("leading");
-    one.signal(Signal::KILL);
-    one.wait();
-    let breaks = ["release", "--force", "nightly", "--yes"];
-    says(&steer(&server, &[&breaks[..], &lock].concat()), "released");
-    assert_eq!(
-        server
-            .call(Method::GET, LOCK, &Value::Null)
-            .await
-            .unwrap()
-            .code,
-        404
-    );
-}
-
-/// The program with a terminal as its standard input, on which somebody has typed this.
-fn typed(args: &[&str], answer: &str) -> Output {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let path = ptsname(&terminal, Vec::new()).unwrap();
-    let inside = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path.to_str().unwrap())
-        .unwrap();
-    rustix::io::write(&terminal, answer.as_bytes()).unwrap();
-    tenure(args).stdin(inside).output().unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_a_terminal_release_asks_and_takes_nothing_but_yes_for_an_answer() {
-    let server = server().await;
-    held_by_a_stranger(&server).await;
-    let args = with(&server, &["release", "--force", "nightly"]);
-    for answer in ["\n", "no\n", "y\n", "\u{4}"] {
-        let told = typed(&args, answer);
-        let shown = text(&told.stderr);
-        assert_eq!(told.status.code(), Some(1), "{answer:?}: {shown}");
-        assert!(shown.contains("Type yes:"), "{shown}");
-        assert!(shown.contains("nothing was done"), "{shown}");
-        assert_eq!(lease(&server).await["spec"]["holderIdentity"], "stranger");
+    held_by(&server, "x?y/../evil\x1b[2J\u{9b}2J\n\u{202e}", 15).await;
+    for args in [
+        &["step-down", "nightly"][..],
+        &["hand-over", "nightly", "--to", "b"],
+        &["step-down", "nightly", "--anyway", "--dry-run"],
+        &["step-down", "nightly", "--anyway", "--wait=1s"],
+        &["release", "--force", "nightly", "--dry-run"],
+    ] {
+        let told = steer(&server, args);
+        let shown = format!("{}{}", text(&told.stdout), text(&told.stderr));
+        assert!(
+            !shown.contains(['\x1b', '\u{9b}', '\u{202e}']),
+            "{args:?}: {shown}"
+        );
+        assert!(
+            shown.contains("evil\\u{1b}[2J") || shown.contains("dry run"),
+            "{shown}"
+        );
+        // Nor is it asked for as a Pod.
+        let requests = server.embedded_server().unwrap().requests();
+        assert!(
+            !requests.keys().any(|key| key.resource.starts_with("pods")),
+            "{requests:?}"
+        );
     }
-    // What changes nothing is not asked about.
-    let args = with(&server, &["release", "--force", "nightly", "--dry-run"]);
-    let told = typed(&args, "\n");
-    says(&told, "nothing was changed");
-    assert!(!text(&told.stderr).contains("Type yes:"));
+}
 
-    let args = with(&server, &["release", "--force", "nightly"]);
-    let told = typed(&args, "yes\n");
-    says(&told, "released");
-    assert!(text(&told.stderr).contains("held by stranger"));
-    assert_eq!(lease(&server).await["spec"]["holderIdentity"], "");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l22_who_was_named_and_does_not_come_is_told_from_who_does() {
+    let server = server().await;
+    let one = candidate(&server, "one");
+    one.event("leading");
+    let own = ["hand-over", "nightly", "--to", "one"];
+    says(
+        &steer(&server, &own),
+        "one holds the Lease default/nightly already",
+    );
+    let two = candidate(&server, "two");
+    while two.event("standby")["holder"] != "one" {}
+    let told = steer(
+        &server,
+        &["hand-over", "nightly", "--to", "three", "--wait"],
+    );
+    assert_eq!(told.status.code(), Some(1));
+    let why = text(&told.stderr);
+    assert!(
+        why.contains("two leads now, and by its identity that is not three"),
+        "{why}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_be_dead_is_not_said_to_have_heard_it() {
+    let server = server().await;
+    let renewed = "2026-03-01T09:30:00.123456Z";
+    let mark =
+        json!({"holder": "one", "renewTime": renewed, "process": "p", "write": 1}).to_string();
+    let lease = json!({
+        "metadata": {"name": "nightly", "annotations": {"tenure.dev/write": mark}},
+        "spec": {
+            "holderIdentity": "one", "leaseDurationSeconds": 15, "leaseTransitions": 3,
+            "renewTime": renewed,
+        },
+    });
+    made(&server, LEASES, &lease).await;
+    let told = steer(&server, &["step-down", "nightly"]);
+    says(&told, "asked one to step down");
+    let doubt = text(&told.stderr);
+    assert!(
+        doubt.contains("doubtful") && doubt.contains("any candidate may take it"),
+        "{doubt}"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_named_with_its_causes() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = nowhere(directory.path());
+    let nowhere = ["--kubeconfig", nowhere.as_str()];
+    for verb in [
+        &["step-down", "nightly"][..],
+        &["status"],
+        &["history", "nightly"],
+    ] {
+        let line = refusal(&[verb, &nowhere].concat(), 1);
+        assert!(line.contains("127.0.0.1:1 cannot be reached"), "{line}");
+        assert!(line.contains("`tenure doctor`"), "{line}");
+        let verbose = text(&output(&[verb, &nowhere, &["-v"]].concat()).stderr);
+        assert!(verbose.contains("\n  because: "), "{verbose}");
+    }
 }
 
 #[test]
@@ -299,37 +234,6 @@ fn the_help_of_each_verb_shows_how_it_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_dry_run_of_a_delete_says_what_would_be_deleted_and_in_which_state() {
-    const LOCKS: &str = "/api/v1/namespaces/default/configmaps";
-    let server = server().await;
-    let options = PodOptions::default();
-    let pod = server.create_pod("default", "worker-0", &options).await;
-    let uid = &pod.unwrap()["metadata"]["uid"];
-    let owner = json!({"podName": "worker-0", "podUid": uid, "term": "n-1"}).to_string();
-    let lock = json!({"metadata": {
-        "name": "nightly",
-        "annotations": {"tenure.dev/owner": owner},
-        "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "worker-0", "uid": uid}],
-    }});
-    let made = server.call(Method::POST, LOCKS, &lock).await.unwrap();
-    assert_eq!(made.code, 201, "{}", made.body);
-    let mut args = vec!["release", "--force", "nightly", "--dry-run"];
-    args.extend(["--lock", "config-map"]);
-    let told = steer(&server, &args);
-    says(&told, "nothing was changed");
-    let shown = text(&told.stdout);
-    let (what, options) = shown.lines().next().unwrap().split_once(": ").unwrap();
-    assert_eq!(what, "delete the ConfigMap default/nightly");
-    let options: Value = serde_json::from_str(options).unwrap();
-    for name in ["uid", "resourceVersion"] {
-        assert_eq!(options["preconditions"][name], made.body["metadata"][name]);
-    }
-    let path = format!("{LOCKS}/nightly");
-    let after = server.call(Method::GET, &path, &Value::Null).await.unwrap();
-    assert_eq!(after.body["metadata"], made.body["metadata"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_done_is_refused_in_one_line() {
     let server = server().await;
     for args in [
@@ -341,6 +245,9 @@ async fn what_cannot_be_done_is_refused_in_one_line() {
         let told = refusal(&with(&server, args), 1);
         assert!(told.contains("there is no Lease default/nightly"), "{told}");
     }
+    let unknown = ["step-down", "nightly", "--lock", "leader-lock"];
+    let told = refusal(&with(&server, &unknown), 1);
+    assert!(told.contains("`tenure crd --install`"), "{told}");
     for args in [
         &["pause", "nightly", "--lock", "config-map"][..],
         &["resume", "nightly", "--lock", "leader-lock"],

@@ -183,7 +183,7 @@ impl Telling {
             Warning::OddDuration { holder, seconds } => warn!(
                 lock, namespace, %holder, seconds,
                 "the holder wrote an unusually long lease duration, which is honoured; if it is \
-                 certain that nobody leads, `kubectl delete lease {lock} -n {namespace}` and a \
+                 certain that nobody leads, `tenure release --force {lock} -n {namespace}` and a \
                  restart of the candidates break it"
             ),
             Warning::EditedRecord => {

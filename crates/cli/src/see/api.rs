@@ -1,9 +1,13 @@
-//! Questions to the API server: one call each, with a limit on its time and its size, and what its
-//! `Date` says.
+//! Questions to the API server, and orders of those who steer: one call each, with a limit on its time
+//! and its size, and what its `Date` says.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use http::{Request, header};
+use futures::{AsyncRead, TryStreamExt as _};
+use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Limited};
 use kube::{Client, Config, client::Body};
 use serde_json::{Value, json};
@@ -11,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     clock::{self, Reading},
     judge::Moment,
+    kind::Kind,
     text::harmless,
 };
 use crate::{
@@ -36,23 +41,37 @@ pub(crate) struct Api {
 }
 
 /// Why there is no answer to a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     /// 403: the right is missing.
     Forbidden(String),
     /// 404: the object, or the kind, is not there.
     NotFound,
+    /// 409: somebody was faster.
+    Conflict(String),
     /// Another answer than was asked for.
     Told(String),
-    /// No answer, or none that can be read.
-    Silent(String),
+    /// No answer, or none that can be read; and what lies behind it.
+    Silent(String, Option<Arc<kube::Error>>),
 }
 
 impl Refusal {
     pub(crate) fn told(&self) -> String {
         match self {
-            Self::Forbidden(told) | Self::Told(told) | Self::Silent(told) => told.clone(),
+            Self::Forbidden(told)
+            | Self::Conflict(told)
+            | Self::Told(told)
+            | Self::Silent(told, _) => told.clone(),
             Self::NotFound => "not there".to_owned(),
+        }
+    }
+
+    /// As what the program ends with, which says this and keeps what lies behind it.
+    pub(crate) fn failure(&self, told: String) -> Failure {
+        let failure = Failure::failed(told);
+        match self {
+            Self::Silent(_, Some(cause)) => failure.because(cause.clone()),
+            _ => failure,
         }
     }
 }
@@ -82,18 +101,27 @@ impl Api {
         })
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Refusal> {
         self.ask(Request::get(path), Vec::new(), "application/json")
             .await
     }
 
-    /// A question that is asked by POST, such as a review.
-    pub(crate) async fn review(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    /// A question, or an order, with something in it.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, Refusal> {
+        let content = if method == Method::PATCH {
+            "application/merge-patch+json"
+        } else {
+            "application/json"
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, content);
         self.ask(request, body.to_string().into_bytes(), "application/json")
             .await
     }
@@ -150,6 +178,20 @@ impl Api {
         Ok((objects, version))
     }
 
+    /// Whether the server knows that kind: LeaderLocks need a definition.
+    pub(crate) async fn serves(&self, kind: Kind) -> Result<bool, Refusal> {
+        let path = match kind.group() {
+            "" => "/api/v1".to_owned(),
+            group => format!("/apis/{group}/v1"),
+        };
+        let list = match self.get(&path).await {
+            Err(Refusal::NotFound) => return Ok(false),
+            answer => answer?,
+        };
+        let mut all = list["resources"].as_array().into_iter().flatten();
+        Ok(all.any(|one| one["name"] == kind.plural()))
+    }
+
     /// Whether this user may do that, by the server's own word.
     pub(crate) async fn may(
         &self,
@@ -169,7 +211,7 @@ impl Api {
             "spec": {"resourceAttributes": attributes},
         });
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-        let answer = self.review(path, &review).await?;
+        let answer = self.send(Method::POST, path, &review).await?;
         let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
         allowed.ok_or_else(|| Refusal::Told("the review says nothing".to_owned()))
     }
@@ -207,25 +249,19 @@ impl Api {
                 .client
                 .send(request)
                 .await
-                .map_err(|error| silent(&error))?;
+                .map_err(|error| self.silent(error))?;
             let took = tenure::now().since(begun);
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, MOST_BYTES).collect().await;
             let body = body.map_err(|error| {
-                Refusal::Silent(format!(
-                    "the answer broke off: {}",
-                    harmless(&error.to_string())
-                ))
+                let told = format!("the answer broke off: {}", harmless(&error.to_string()));
+                Refusal::Silent(told, None)
             })?;
             Ok((parts, took, body.to_bytes()))
         };
-        let (parts, took, body) = tokio::time::timeout(LIMIT, answer).await.map_err(|_| {
-            Refusal::Silent(format!(
-                "the API server {} did not answer within {} s",
-                self.server,
-                LIMIT.as_secs()
-            ))
-        })??;
+        let (parts, took, body) = tokio::time::timeout(LIMIT, answer)
+            .await
+            .map_err(|_| self.late())??;
         let date = parts
             .headers
             .get(header::DATE)
@@ -242,26 +278,78 @@ impl Api {
         readings.push(Reading { asked, took, date });
         drop(readings);
         let value: Option<Value> = serde_json::from_slice(&body).ok();
-        let told = || {
-            let message = value.as_ref().and_then(|value| value["message"].as_str());
-            harmless(message.unwrap_or("without a message that can be read"))
-        };
-        match parts.status.as_u16() {
-            200..=299 => value.ok_or_else(|| {
-                Refusal::Told("the answer is no JSON; is this a Kubernetes API server?".to_owned())
-            }),
-            401 => Err(Refusal::Told(format!(
-                "the API server does not know this user (401: {}); renew the credentials",
-                told()
-            ))),
-            403 => Err(Refusal::Forbidden(told())),
-            404 => Err(Refusal::NotFound),
-            code => Err(Refusal::Told(format!(
-                "the API server says {code}: {}",
-                told()
-            ))),
+        if let Some(refusal) = refusal(parts.status, value.as_ref()) {
+            return Err(refusal);
         }
+        value.ok_or_else(|| {
+            Refusal::Told("the answer is no JSON; is this a Kubernetes API server?".to_owned())
+        })
     }
+
+    /// Opens a watch: what comes of it, byte by byte. Nobody says when it ends.
+    pub(crate) async fn watch(&self, path: &str) -> Result<impl AsyncRead + use<>, Refusal> {
+        let request = Request::get(path)
+            .header(header::ACCEPT, "application/json")
+            .body(Body::empty())
+            .map_err(|error| Refusal::Told(format!("no question can be made of it: {error}")))?;
+        let opening = async {
+            let answer = self.client.send(request).await;
+            let (parts, body) = answer.map_err(|error| self.silent(error))?.into_parts();
+            if parts.status.is_success() {
+                return Ok(body);
+            }
+            let told = Limited::new(body, MOST_BYTES).collect().await;
+            let told = told.map(http_body_util::Collected::to_bytes);
+            let told = told
+                .ok()
+                .and_then(|told| serde_json::from_slice(&told).ok());
+            Err(refusal(parts.status, told.as_ref())
+                .unwrap_or_else(|| Refusal::Told("the answer is none".to_owned())))
+        };
+        let body = tokio::time::timeout(LIMIT, opening)
+            .await
+            .map_err(|_| self.late())??;
+        let stream = body.into_data_stream().map_err(std::io::Error::other);
+        Ok(stream.into_async_read())
+    }
+
+    fn late(&self) -> Refusal {
+        let (server, limit) = (&self.server, LIMIT.as_secs());
+        let told = format!("the API server {server} did not answer within {limit} s");
+        Refusal::Silent(told, None)
+    }
+
+    fn silent(&self, error: kube::Error) -> Refusal {
+        let mut told = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            // The innermost says what it is.
+            told = error.to_string();
+            cause = error.source();
+        }
+        let told = format!(
+            "the API server {} cannot be reached: {}",
+            self.server,
+            harmless(&told)
+        );
+        Refusal::Silent(told, Some(Arc::new(error)))
+    }
+}
+
+/// What an answer of that status means, unless it is none.
+fn refusal(status: http::StatusCode, value: Option<&Value>) -> Option<Refusal> {
+    let message = value.and_then(|value| value["message"].as_str());
+    let told = harmless(message.unwrap_or("without a message that can be read"));
+    Some(match status.as_u16() {
+        200..=299 => return None,
+        401 => Refusal::Told(format!(
+            "the API server does not know this user (401: {told}); renew the credentials"
+        )),
+        403 => Refusal::Forbidden(told),
+        404 => Refusal::NotFound,
+        409 => Refusal::Conflict(told),
+        code => Refusal::Told(format!("the API server says {code}: {told}")),
+    })
 }
 
 /// The path of a collection, or of all namespaces' where none is given.
@@ -280,20 +368,6 @@ pub(crate) fn collection(
         Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
         None => format!("{root}/{plural}"),
     }
-}
-
-fn silent(error: &kube::Error) -> Refusal {
-    let mut told = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        // The innermost says what it is.
-        told = error.to_string();
-        cause = error.source();
-    }
-    Refusal::Silent(format!(
-        "the API server does not answer: {}",
-        harmless(&told)
-    ))
 }
 
 /// As it may stand in a query.

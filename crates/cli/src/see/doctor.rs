@@ -3,7 +3,6 @@
 use std::{process::ExitCode, time::Duration};
 
 use futures::{AsyncReadExt as _, pin_mut};
-use http::Request;
 use serde_json::Value;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     clock,
     explain::{SLOW, is_about_rights, needed},
     gather::Wanted,
-    lock::Kind,
+    kind::Kind,
     table::Paper,
     text::{harmless, span, wrap},
 };
@@ -45,6 +44,7 @@ pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitC
         return Ok(ExitCode::FAILURE);
     }
     let leader_locks = served(&api, &mut sheet).await;
+    gates(&api, &mut sheet).await;
     for kind in Kind::ALL {
         if kind != Kind::LeaderLock || leader_locks {
             rights(&api, kind, namespace, &mut sheet).await;
@@ -85,7 +85,10 @@ impl Sheet {
             }
         };
         let width = self.width.saturating_sub(5);
-        for (at, line) in wrap(told, width, 0).into_iter().enumerate() {
+        for (at, line) in wrap(&console::as_typed(told), width, 0)
+            .into_iter()
+            .enumerate()
+        {
             self.text.push_str(if at == 0 { mark } else { "    " });
             self.text.push(' ');
             self.text.push_str(&line);
@@ -120,15 +123,7 @@ async fn version(api: &Api, sheet: &mut Sheet) -> bool {
 
 /// Says which kinds there are, and whether LeaderLocks are.
 async fn served(api: &Api, sheet: &mut Sheet) -> bool {
-    let has = async |path: &str, plural: &str| {
-        let answer = api.get(path).await;
-        let list = answer
-            .as_ref()
-            .ok()
-            .and_then(|list| list["resources"].as_array());
-        list.is_some_and(|all| all.iter().any(|one| one["name"] == plural))
-    };
-    if has("/apis/coordination.k8s.io/v1", "leases").await {
+    if api.serves(Kind::Lease).await.unwrap_or(false) {
         sheet.put(&Verdict::Good, "Leases are served (coordination.k8s.io/v1)");
     } else {
         sheet.put(
@@ -136,7 +131,7 @@ async fn served(api: &Api, sheet: &mut Sheet) -> bool {
             "Leases are not served (coordination.k8s.io/v1): use a cluster of Kubernetes 1.14 or later",
         );
     }
-    let there = has("/apis/coralogix.com/v1", "leaderlocks").await;
+    let there = api.serves(Kind::LeaderLock).await.unwrap_or(false);
     if there {
         sheet.put(&Verdict::Good, "LeaderLocks are served (coralogix.com/v1)");
     } else {
@@ -146,6 +141,29 @@ async fn served(api: &Api, sheet: &mut Sheet) -> bool {
         );
     }
     there
+}
+
+/// The one feature gate that is about elections, as far as what is served shows it: who may read the
+/// gates themselves may read all metrics of the API server, which few may.
+async fn gates(api: &Api, sheet: &mut Sheet) {
+    let group = api.get("/apis/coordination.k8s.io").await;
+    let versions = group
+        .as_ref()
+        .ok()
+        .and_then(|group| group["versions"].as_array());
+    let mut versions = versions
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["version"].as_str());
+    let told = match versions.find(|version| *version != "v1") {
+        Some(version) => format!(
+            "the API server can choose leaders itself (LeaseCandidates, coordination.k8s.io/{}: gate \
+             CoordinatedLeaderElection); tenure takes no part in that, and needs no gate",
+            harmless(version)
+        ),
+        None => "tenure needs no feature gate (CoordinatedLeaderElection is off)".to_owned(),
+    };
+    sheet.put(&Verdict::Good, &told);
 }
 
 async fn rights(api: &Api, kind: Kind, namespace: &str, sheet: &mut Sheet) {
@@ -226,6 +244,21 @@ async fn pods_and_events(api: &Api, namespace: &str, sheet: &mut Sheet) {
     }
 }
 
+/// Fencing tokens are resourceVersions, and have to be comparable (L19).
+fn tokens(version: &str, sheet: &mut Sheet) {
+    if version.parse::<u128>().is_ok() {
+        sheet.put(
+            &Verdict::Good,
+            "resourceVersions are numbers, so fencing tokens can be compared (L19)",
+        );
+    } else {
+        let told = format!(
+            "resourceVersions are no numbers ({version}): fencing tokens cannot be compared (L19)"
+        );
+        sheet.put(&Verdict::Bad, &told);
+    }
+}
+
 /// Opens a watch of Leases, and waits for its first word.
 async fn watch(api: &Api, namespace: &str, sheet: &mut Sheet) {
     let path = collection("coordination.k8s.io", "v1", "leases", Some(namespace));
@@ -247,21 +280,16 @@ async fn watch(api: &Api, namespace: &str, sheet: &mut Sheet) {
             return;
         }
     };
+    let version = version.unwrap_or_default();
+    tokens(&version, sheet);
     // One second, and it ends by itself: so it is seen that it opens, and that its end arrives.
     let uri = format!(
         "{path}?watch=true&timeoutSeconds=1&resourceVersion={}",
-        super::api::escaped(&version.unwrap_or_default())
+        super::api::escaped(&version)
     );
-    let Ok(request) = Request::get(uri).body(Vec::new()) else {
-        return;
-    };
     let begun = tenure::now();
     let opened = tokio::time::timeout(WATCH_LIMIT, async {
-        let stream = api
-            .client()
-            .request_stream(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        let stream = api.watch(&uri).await.map_err(|refusal| refusal.told())?;
         let opened = tenure::now().since(begun);
         pin_mut!(stream);
         let mut some = [0; 512];

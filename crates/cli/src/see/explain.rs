@@ -6,12 +6,13 @@ use super::{
     api::{Api, Refusal},
     clock,
     gather::{Found, Wanted, gather_some},
-    judge::{Judgement, Word},
-    lock::{Hold, Kind, Lock},
+    judge::{Judgement, LONGEST_SECONDS, Word},
+    kind::Kind,
+    lock::{Hold, Lock},
     table::Paper,
     text::{harmless, span, wrap},
 };
-use crate::{cluster::ClusterChoice, console, failure::Failure};
+use crate::{cluster::ClusterChoice, console, failure::Failure, names};
 
 /// A call that takes longer eats up the time in which a leader renews.
 pub(crate) const SLOW: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitC
     let found = gather_some(&api, &wanted).await?;
     let mut points = Vec::new();
     if found.locks.is_empty() {
+        points.extend(undefined(&api, &wanted).await);
         points.extend(absent(&wanted, &found));
     }
     for (lock, judgement) in &found.locks {
@@ -48,13 +50,13 @@ pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitC
     let width = Paper::of_stdout().width.unwrap_or(usize::MAX);
     let mut text = String::new();
     for point in points {
-        for line in wrap(&point.told, width, 0) {
+        for line in wrap(&console::as_typed(&point.told), width, 0) {
             text.push_str(&line);
             text.push('\n');
         }
         if let Some(helps) = point.helps {
             text.push_str("  $ ");
-            text.push_str(&helps);
+            text.push_str(&console::command(&helps));
             text.push('\n');
         }
     }
@@ -62,14 +64,35 @@ pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+async fn undefined(api: &Api, wanted: &Wanted) -> Option<Point> {
+    let asked = wanted.kind == Some(Kind::LeaderLock);
+    if !asked || api.serves(Kind::LeaderLock).await.unwrap_or(true) {
+        return None;
+    }
+    Some(Point {
+        told: "This cluster does not know LeaderLocks, so nobody can hold one.".to_owned(),
+        helps: Some("tenure crd --install".to_owned()),
+    })
+}
+
 fn absent(wanted: &Wanted, found: &Found) -> Vec<Point> {
+    let what = wanted.told();
+    let (told, helps) = if found.unseen.is_empty() {
+        let told = format!(
+            "Nobody leads: there is no {what}. No candidate has reached this cluster, or it stands for \
+             another name or in another namespace."
+        );
+        (told, "tenure status -A")
+    } else {
+        let told = format!(
+            "Whether anybody leads cannot be told: there is no {what} among what can be seen, which \
+             is not all (below)."
+        );
+        (told, "tenure doctor")
+    };
     let mut points = vec![Point {
-        told: format!(
-            "Nobody leads: there is no {}. No candidate has reached this cluster, or it stands for \
-             another name or in another namespace.",
-            wanted.told()
-        ),
-        helps: Some("tenure status -A".to_owned()),
+        told,
+        helps: Some(helps.to_owned()),
     }];
     let name = wanted.name.as_deref().unwrap_or_default();
     if let Some(pods) = &found.pods {
@@ -102,10 +125,10 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
         harmless(&lock.namespace),
     );
     let holder = lock.holder().map_or("nobody".to_owned(), harmless);
-    let first = match judgement.has_a_leader() {
-        true => format!("{holder} leads by the {kind} {name}"),
-        false if lock.holder().is_none() => format!("Nobody leads by the {kind} {name}"),
-        false => format!("{holder} stands in the {kind} {name}, and is not known to lead"),
+    let first = match judgement.leads() {
+        Some(true) => format!("{holder} leads by the {kind} {name}"),
+        _ if lock.holder().is_none() => format!("Nobody leads by the {kind} {name}"),
+        _ => format!("{holder} stands in the {kind} {name}, and is not known to lead"),
     };
     let held = judgement
         .held_for
@@ -125,7 +148,11 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
         told: format!("- {because}"),
         helps: None,
     }));
-    let pod = judgement.pod.as_deref().map(harmless);
+    // What is printed as a command is typed as it stands, and an identity says anything.
+    let pod = judgement
+        .pod
+        .as_deref()
+        .filter(|pod| names::subdomain("Pod", pod).is_ok());
     let mut help = |told: &str, helps: String| {
         points.push(Point {
             told: told.to_owned(),
@@ -138,10 +165,7 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
             Word::Wedged => help(
                 "Its process is frozen, out of connections or cut off, or its clock is far off: \
                  see what it says, and start it anew if nobody takes over.",
-                format!(
-                    "kubectl logs -n {namespace} {}",
-                    pod.as_deref().unwrap_or("POD")
-                ),
+                format!("kubectl logs -n {namespace} {}", pod.unwrap_or("POD")),
             ),
             Word::Expired => help(
                 "Any candidate may take it, so there is none, or none that reaches the API server \
@@ -164,6 +188,18 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
                  as tenure does by default), and see who they are.",
                 format!("kubectl get pods -n {namespace} -o wide"),
             ),
+            Word::OddDuration if judgement.is(Word::Free) => help(
+                "Nobody waits that long; this shortens it for candidates that are started after it (L2):",
+                format!(
+                    "kubectl patch -n {namespace} {resource} {name} --type merge -p \
+                     '{{\"spec\":{{\"leaseDurationSeconds\":15}}}}'"
+                ),
+            ),
+            Word::OddDuration if lock.kind == Kind::Lease && is_long(lock) => help(
+                "A dead holder is waited for that long: let candidates write 15 s or so. If it is \
+                 certain that nobody works by it, this breaks it:",
+                format!("tenure release --force {name} -n {namespace}"),
+            ),
             Word::OddDuration => help(
                 "Programs read it in different ways: let candidates write 15 s or so.",
                 format!("kubectl get -n {namespace} {resource} {name} -o yaml"),
@@ -176,11 +212,18 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
                 "Somebody else writes to this object, or a program is broken.",
                 format!("kubectl get -n {namespace} {resource} {name} -o yaml"),
             ),
-            Word::Free => help(
-                "Any candidate may take it at once: there is none, or none that reaches the API \
-                 server or has the rights.",
-                format!("kubectl get pods -n {namespace}"),
-            ),
+            Word::Free => {
+                let given_up = lock.renewed().is_some_and(|renewed| renewed.released);
+                let told = if given_up {
+                    "Any candidate may take it at once: there is none, or none that reaches the API \
+                     server or has the rights."
+                } else {
+                    "Candidates of tenure wait its duration out, from when they see it (L13), and \
+                     others take it at once: if that was long ago, there is none, or none that \
+                     reaches the API server or has the rights."
+                };
+                help(told, format!("kubectl get pods -n {namespace}"));
+            }
             Word::Healthy | Word::Held => {}
         }
     }
@@ -196,6 +239,11 @@ fn explain(lock: &Lock, judgement: &Judgement) -> Vec<Point> {
         });
     }
     points
+}
+
+fn is_long(lock: &Lock) -> bool {
+    let seconds = lock.renewed().and_then(|renewed| renewed.duration_seconds);
+    seconds.is_some_and(|seconds| seconds > LONGEST_SECONDS)
 }
 
 /// The rights that a candidate needs, asked for the user who asks.
@@ -236,11 +284,7 @@ async fn rights(api: &Api, kind: Kind, wanted: &Wanted) -> Vec<Point> {
             helps: None,
         }];
     }
-    let lock = match kind {
-        Kind::Lease => "lease",
-        Kind::ConfigMap => "config-map",
-        Kind::LeaderLock => "leader-lock",
-    };
+    let lock = kind.flag();
     vec![Point {
         told: format!(
             "This user could not stand for it: it lacks {} on {} in {namespace}. If it is the \

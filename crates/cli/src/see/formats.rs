@@ -28,11 +28,17 @@ pub(crate) fn value(found: &Found) -> Value {
 
 pub(crate) fn json(found: &Found) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(&value(found)).map_err(unwritable)?;
-    Ok(text + "\n")
+    Ok(super::text::harmless_json(&text) + "\n")
 }
 
 pub(crate) fn yaml(found: &Found) -> Result<String, Failure> {
-    let mut text = serde_saphyr::to_string(&value(found)).map_err(unwritable)?;
+    let value = value(found);
+    let json = serde_json::to_string_pretty(&value).map_err(unwritable)?;
+    // Every JSON is YAML, and YAML of the plain kind leaves invisible characters as they are.
+    if let Some(text) = super::text::harmless_yaml(&json) {
+        return Ok(text + "\n");
+    }
+    let mut text = serde_saphyr::to_string(&value).map_err(unwritable)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -78,7 +84,7 @@ pub(crate) fn item(lock: &Lock, judgement: &Judgement) -> Value {
         "waiting": judgement.waiting,
         "writtenBy": lock.writer,
         "paused": lock.paused,
-        "hasLeader": judgement.has_a_leader(),
+        "hasLeader": judgement.leads() == Some(true),
         "health": words,
         "because": remarks(lock, judgement),
     })

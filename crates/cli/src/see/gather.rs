@@ -1,12 +1,13 @@
 //! Everything that is looked at, with what could not be.
 
-use futures::future::join3;
+use futures::{StreamExt as _, future::join3, stream};
 use serde_json::Value;
 
 use super::{
     api::{Api, Refusal, collection},
     judge::{Judgement, Moment, judge},
-    lock::{Kind, Lock, NODE_LEASES},
+    kind::Kind,
+    lock::{Lock, NODE_LEASES},
     pods::Pod,
 };
 use crate::failure::Failure;
@@ -29,13 +30,41 @@ pub(crate) struct Found {
     pub(crate) moment: Moment,
     /// None where they could not be listed.
     pub(crate) pods: Option<Vec<Pod>>,
-    /// Why nothing at all could be seen.
-    pub(crate) blind: Option<String>,
+    /// The kinds of lock that could not be looked at: a line of `missing`, and why.
+    pub(crate) unseen: Vec<(String, Refusal)>,
+    /// That are all that were asked for.
+    pub(crate) blind: bool,
 }
+
+/// How many ConfigMaps are read at a time.
+const AT_A_TIME: usize = 16;
 
 impl Wanted {
     fn is_for(&self, kind: Kind) -> bool {
         self.kind.is_none_or(|wanted| wanted == kind)
+    }
+
+    /// Which objects of that kind are asked for, as a query.
+    pub(crate) fn selector(&self, kind: Kind) -> String {
+        match (&self.name, &self.namespace) {
+            (Some(name), _) => format!("fieldSelector=metadata.name%3D{name}"),
+            // Each node renews one, and none of them is an election.
+            (None, None) if kind == Kind::Lease => {
+                format!("fieldSelector=metadata.namespace%21%3D{NODE_LEASES}")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// What helps where one kind of lock could be seen and another could not.
+    pub(crate) fn say_which(&self) -> String {
+        match (&self.name, self.kind) {
+            (Some(name), None) => format!(
+                "`tenure doctor` says what is missing, and lease/{name} or the like looks at one kind \
+                 alone"
+            ),
+            _ => "`tenure doctor` says what is missing".to_owned(),
+        }
     }
 
     /// In words, for what is not there.
@@ -46,9 +75,13 @@ impl Wanted {
             .as_deref()
             .map(|name| format!(" {name}"))
             .unwrap_or_default();
+        format!("{kind}{name} in {}", self.place())
+    }
+
+    pub(crate) fn place(&self) -> String {
         match &self.namespace {
-            Some(namespace) => format!("{kind}{name} in the namespace {namespace}"),
-            None => format!("{kind}{name} in any namespace"),
+            Some(namespace) => format!("the namespace {namespace}"),
+            None => "any namespace".to_owned(),
         }
     }
 }
@@ -70,10 +103,7 @@ pub(crate) async fn gather(api: &Api, wanted: &Wanted) -> Found {
         pods,
     )
     .await;
-    let place = namespace.map_or("any namespace".to_owned(), |name| {
-        format!("the namespace {name}")
-    });
-    let mut refused = 0_usize;
+    let place = wanted.place();
     let mut asked = 0_usize;
     let mut locks = Vec::new();
     for (kind, answer) in [
@@ -103,17 +133,13 @@ pub(crate) async fn gather(api: &Api, wanted: &Wanted) -> Found {
             // LeaderLocks need a definition that many clusters do not have.
             Err(Refusal::NotFound) => asked -= usize::from(verb == "list"),
             Err(refusal) => {
-                refused += 1;
-                found
-                    .missing
-                    .push(lacking(kind.plural(), verb, &place, &refusal));
-                found.blind.get_or_insert_with(|| refusal.told());
+                let line = lacking(kind.plural(), verb, &place, &refusal);
+                found.missing.push(line.clone());
+                found.unseen.push((line, refusal));
             }
         }
     }
-    if refused < asked || refused == 0 {
-        found.blind = None;
-    }
+    found.blind = !found.unseen.is_empty() && found.unseen.len() == asked;
     match pods {
         Ok(pods) => found.pods = Some(pods.iter().filter_map(Pod::read).collect()),
         Err(refusal) => found
@@ -135,15 +161,17 @@ pub(crate) async fn gather(api: &Api, wanted: &Wanted) -> Found {
 /// As [`gather`]; where nothing could be seen, that is a failure.
 pub(crate) async fn gather_some(api: &Api, wanted: &Wanted) -> Result<Found, Failure> {
     let found = gather(api, wanted).await;
-    match &found.blind {
-        Some(told) => Err(Failure::failed(format!(
-            "no lock can be seen: {told}; `tenure doctor` says what is missing"
+    match found.unseen.first().filter(|_| found.blind) {
+        Some((_, refusal)) => Err(refusal.failure(format!(
+            "no lock can be seen: {}; `tenure doctor` says what is missing",
+            refusal.told()
         ))),
         None => Ok(found),
     }
 }
 
-fn lacking(plural: &str, verb: &str, place: &str, refusal: &Refusal) -> String {
+/// What to say of a kind that cannot be looked at.
+pub(crate) fn lacking(plural: &str, verb: &str, place: &str, refusal: &Refusal) -> String {
     match refusal {
         Refusal::Forbidden(_) => {
             format!(
@@ -170,36 +198,31 @@ async fn objects(api: &Api, kind: Kind, wanted: &Wanted) -> Result<Objects, Refu
         let shown = read || kind != Kind::ConfigMap || wanted.kind.is_some();
         return Ok((shown.then_some(object).into_iter().collect(), None));
     }
-    let selector = match &wanted.name {
-        Some(name) => format!("fieldSelector=metadata.name%3D{name}"),
-        None => String::new(),
-    };
-    // Each node renews one, and none of them is an election.
-    let selector = match (&wanted.name, namespace, kind) {
-        (None, None, Kind::Lease) => format!("fieldSelector=metadata.namespace%21%3D{NODE_LEASES}"),
-        _ => selector,
-    };
+    let selector = wanted.selector(kind);
     if kind != Kind::ConfigMap {
         return Ok((api.list(&path, &selector, false).await?, None));
     }
     // What ConfigMaps hold may be much, and is nobody's business here.
     let all = api.list(&path, &selector, true).await?;
-    let mut locks = Vec::new();
-    let mut unseen = None;
-    for meta in all {
-        if Lock::read(kind, &meta, false).is_none() {
-            continue;
-        }
-        let text = |pointer: &str| meta.pointer(pointer).and_then(Value::as_str);
-        let (Some(name), Some(place)) = (text("/metadata/name"), text("/metadata/namespace"))
-        else {
-            continue;
-        };
-        let path = collection("", "v1", "configmaps", Some(place));
-        match api.get(&format!("{path}/{name}")).await {
-            Ok(whole) => locks.push(whole),
-            Err(Refusal::NotFound) => {}
-            Err(refusal) => {
+    let (mut locks, mut unseen) = (Vec::new(), None);
+    let candidates: Vec<Value> = all
+        .into_iter()
+        .filter(|meta| Lock::read(kind, meta, false).is_some())
+        .collect();
+    let mut read = stream::iter(candidates)
+        .map(|meta| async move {
+            let text = |pointer: &str| meta.pointer(pointer).and_then(Value::as_str);
+            let (name, place) = (text("/metadata/name")?, text("/metadata/namespace")?);
+            let path = collection("", "v1", "configmaps", Some(place));
+            let whole = api.get(&format!("{path}/{name}")).await;
+            Some((meta, whole))
+        })
+        .buffered(AT_A_TIME);
+    while let Some(read) = read.next().await {
+        match read {
+            Some((_, Ok(whole))) => locks.push(whole),
+            None | Some((_, Err(Refusal::NotFound))) => {}
+            Some((meta, Err(refusal))) => {
                 let told = match refusal {
                     Refusal::Forbidden(_) => "this user lacks the right to get them".to_owned(),
                     other => other.told(),

@@ -9,8 +9,9 @@ use super::{
     api::{Api, Refusal, collection},
     formats::rfc3339,
     gather::Wanted,
-    lock::{Kind, time},
-    text::{harmless, span},
+    kind::Kind,
+    lock::time,
+    text::{harmless, harmless_json, span},
 };
 use crate::{cluster::ClusterChoice, console, failure::Failure};
 
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: HistoryOptions) -> Result<ExitCode, Failure> {
             Refusal::Forbidden(_) => "ask for the right to list events in events.k8s.io",
             _ => "see `tenure doctor`",
         };
-        Failure::failed(format!("no Events can be seen: {}; {next}", refusal.told()))
+        refusal.failure(format!("no Events can be seen: {}; {next}", refusal.told()))
     })?;
     let mut entries: Vec<Entry> = events
         .iter()
@@ -65,7 +66,7 @@ pub(crate) async fn run(options: HistoryOptions) -> Result<ExitCode, Failure> {
     }
     let text: String = if options.json {
         entries.iter().fold(String::new(), |text, entry| {
-            text + &entry.json().to_string() + "\n"
+            text + &harmless_json(&entry.json().to_string()) + "\n"
         })
     } else {
         lines(&entries)
@@ -179,8 +180,14 @@ fn since_the_last(entries: &[Entry], at: usize) -> Option<String> {
         .iter()
         .rev()
         .find(|entry| entry.kind == this.kind)?;
-    let passed = span(this.at?.saturating_sub(before.at?));
+    let passed = this.at?.saturating_sub(before.at?);
+    let clocks = passed < 0;
+    let passed = span(passed.saturating_abs());
     match (before.reason.as_str(), this.reason.as_str()) {
+        // Each tells by its own clock.
+        ("StoppedLeading", "BecameLeader") if clocks => {
+            Some(format!("{passed} before that, by another clock"))
+        }
         ("StoppedLeading", "BecameLeader") => Some(format!("nobody for {passed}")),
         ("BecameLeader", "StoppedLeading") if before.who == this.who => {
             Some(format!("led for {passed}"))
@@ -218,6 +225,20 @@ mod tests {
         assert!(
             lines[2].contains("b  term 3") && lines[2].ends_with("[nobody for 4.0s]")
                 || lines[2].ends_with("[nobody for 4s]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_two_clocks_tell_is_no_gap_of_less_than_nothing() {
+        let told = [
+            event("StoppedLeading", "2026-03-01T09:31:00.000000Z", "a"),
+            event("BecameLeader", "2026-03-01T09:30:57.000000Z", "b"),
+        ];
+        let entries = told.map(|one| entry(&one, "nightly", None).unwrap());
+        let text = lines(&entries);
+        assert!(
+            text.ends_with("[3s before that, by another clock]\n"),
             "{text}"
         );
     }

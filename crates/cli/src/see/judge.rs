@@ -65,7 +65,7 @@ pub(crate) struct Judgement {
 /// Clocks of machines that keep them well are not further apart.
 const TOLERANCE: i64 = 2_000_000;
 /// A lease of more than an hour is more likely a mistake than meant.
-const LONGEST_SECONDS: i64 = 3_600;
+pub(crate) const LONGEST_SECONDS: i64 = 3_600;
 
 impl Word {
     pub(crate) fn name(self) -> &'static str {
@@ -117,12 +117,16 @@ impl Judgement {
     }
 
     /// Whether whoever stands in the lock may be taken for leading: nobody else can have it yet.
-    pub(crate) fn has_a_leader(&self) -> bool {
+    /// `None` where the object does not tell until when.
+    pub(crate) fn leads(&self) -> Option<bool> {
         let ended = [Word::Free, Word::Expired, Word::Wedged, Word::Orphaned];
-        !ended.iter().any(|word| self.is(*word))
-            && (self.is(Word::Healthy)
-                || self.is(Word::Held)
-                || self.expires_in.is_some_and(|left| left > 0))
+        if ended.iter().any(|word| self.is(*word)) {
+            return Some(false);
+        }
+        let holds = self.is(Word::Healthy)
+            || self.is(Word::Held)
+            || self.expires_in.is_some_and(|left| left > 0);
+        holds.then_some(true)
     }
 
     fn add(&mut self, word: Word, because: impl Into<String>) {
@@ -188,6 +192,16 @@ fn by_renewals(
             "nobody stands in it"
         };
         judgement.add(Word::Free, why);
+        let seconds = renewed.duration_seconds.unwrap_or_default();
+        if seconds > LONGEST_SECONDS && !renewed.released {
+            judgement.add(
+                Word::OddDuration,
+                format!(
+                    "its duration is {seconds} s: candidates of tenure wait that long, since nobody \
+                     has given it up (L13)"
+                ),
+            );
+        }
         return false;
     };
     judgement.held_for = renewed.acquired.map(|at| moment.now.saturating_sub(at));
@@ -289,6 +303,7 @@ fn holder_pod<'a>(
             judgement.add(Word::Orphaned, harmless(&why));
             return None;
         };
+        judgement.pod = Some(pod.name.clone());
         judgement.node.clone_from(&pod.node);
         ended(judgement, pod);
         return Some(pod);
@@ -317,7 +332,7 @@ fn holder_pod<'a>(
             Word::Twin,
             format!(
                 "the Pod {} was made after the term began: another of the same name acquired it, \
-                 and both take each other's renewals for their own",
+                 and both take each other's renewals for their own, unless the holder's clock is behind",
                 harmless(host)
             ),
         );
@@ -369,7 +384,7 @@ fn for_life(
         judgement.add(
             Word::Orphaned,
             format!(
-                "its owner, the Pod {name}, is gone; the garbage collector has yet to remove it"
+                "its owner, the Pod {name}, is gone; the garbage collector, or a candidate, has yet to remove it"
             ),
         );
         if pods

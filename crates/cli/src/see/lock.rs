@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text::harmless;
+use super::{kind::Kind, text::harmless};
 
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
 pub(crate) const OWNER_ANNOTATION: &str = "tenure.dev/owner";
@@ -14,14 +14,6 @@ pub(crate) const RECORD_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/le
 const IDENTITY_LABEL: &str = "apiserver.kubernetes.io/identity";
 /// Where kubelets say that they live.
 pub(crate) const NODE_LEASES: &str = "kube-node-lease";
-
-/// What kind of object it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
-    Lease,
-    ConfigMap,
-    LeaderLock,
-}
 
 /// A lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +50,8 @@ pub(crate) struct Renewed {
     pub(crate) acquired: Option<i64>,
     pub(crate) renew_time: Option<i64>,
     pub(crate) transitions: Option<i64>,
+    /// tenure's annotation speaks for what stands here: its holder does what is asked of it (L25).
+    pub(crate) by_tenure: bool,
     /// Its last writer has given it up with this write.
     pub(crate) released: bool,
     /// tenure's annotation is of this holder, and of another renewal than the one that stands here.
@@ -66,65 +60,21 @@ pub(crate) struct Renewed {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ForLife {
-    /// The owner Pod, if it is named whole and alone.
+    /// The owner Pod, if it is named whole and alone: by tenure's annotation, and by the owner
+    /// reference where there is none (F1).
     pub(crate) owner: Option<Owner>,
     /// The container that the leader runs in, by name and by id, if it says so.
     pub(crate) container: Option<(String, String)>,
+    /// What tells the term of a leader of tenure from every other: so it is asked (F12).
+    pub(crate) term: Option<String>,
+    /// Why it is no lock to tenure (F11).
+    pub(crate) foreign: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) name: String,
     pub(crate) uid: String,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Lease, Self::ConfigMap, Self::LeaderLock];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Lease => "Lease",
-            Self::ConfigMap => "ConfigMap",
-            Self::LeaderLock => "LeaderLock",
-        }
-    }
-
-    /// As `kubectl -o name` writes it.
-    pub(crate) fn resource(self) -> &'static str {
-        match self {
-            Self::Lease => "lease.coordination.k8s.io",
-            Self::ConfigMap => "configmap",
-            Self::LeaderLock => "leaderlock.coralogix.com",
-        }
-    }
-
-    pub(crate) fn group(self) -> &'static str {
-        match self {
-            Self::Lease => "coordination.k8s.io",
-            Self::ConfigMap => "",
-            Self::LeaderLock => "coralogix.com",
-        }
-    }
-
-    pub(crate) fn plural(self) -> &'static str {
-        match self {
-            Self::Lease => "leases",
-            Self::ConfigMap => "configmaps",
-            Self::LeaderLock => "leaderlocks",
-        }
-    }
-
-    /// As people write it before a slash.
-    pub(crate) fn of(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "lease" | "leases" | "lease.coordination.k8s.io" => Some(Self::Lease),
-            "configmap" | "configmaps" | "config-map" | "cm" => Some(Self::ConfigMap),
-            "leaderlock" | "leaderlocks" | "leader-lock" | "ll" | "leaderlock.coralogix.com" => {
-                Some(Self::LeaderLock)
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Lock {
@@ -318,8 +268,7 @@ fn renewed(
         acquired: fields.time("acquireTime"),
         renew_time: fields.time("renewTime"),
         transitions: fields.number("leaseTransitions"),
-        released: false,
-        written_by_another: false,
+        ..Renewed::default()
     };
     let Some(mark) = mark else {
         return (Hold::Renewed(renewed), "another program");
@@ -327,25 +276,22 @@ fn renewed(
     let mark: Option<Value> = mark
         .as_str()
         .and_then(|text| serde_json::from_str(text).ok());
-    let of_holder = |mark: &Value| mark["holder"].as_str() == renewed.holder.as_deref();
     let at = |mark: &Value| mark["renewTime"].as_str().and_then(time);
     let is_mark = |mark: &&Value| mark["holder"].is_string() && at(mark).is_some();
-    let writer = match mark.as_ref().filter(is_mark) {
-        None => {
-            remarks.push(format!(
-                "its annotation {WRITE_ANNOTATION} cannot be understood"
-            ));
-            "another program"
-        }
-        Some(mark) if at(mark) == renewed.renew_time => {
-            renewed.released = mark["released"] == true;
-            "tenure"
-        }
-        Some(mark) if renewed.holder.is_some() && of_holder(mark) => {
-            renewed.written_by_another = true;
-            "another program, after tenure"
-        }
-        Some(_) => "another program, after tenure",
+    let Some(mark) = mark.as_ref().filter(is_mark) else {
+        remarks.push(format!(
+            "its annotation {WRITE_ANNOTATION} cannot be understood"
+        ));
+        return (Hold::Renewed(renewed), "another program");
+    };
+    let of_holder = mark["holder"].as_str() == Some(renewed.holder.as_deref().unwrap_or_default());
+    renewed.by_tenure = of_holder && at(mark) == renewed.renew_time;
+    renewed.released = renewed.by_tenure && mark["released"] == true;
+    renewed.written_by_another = of_holder && renewed.holder.is_some() && !renewed.by_tenure;
+    let writer = if renewed.by_tenure {
+        "tenure"
+    } else {
+        "another program, after tenure"
     };
     (Hold::Renewed(renewed), writer)
 }
@@ -368,8 +314,7 @@ fn old_record(record: &Value, remarks: &mut Vec<String>) -> Renewed {
         acquired: fields.time("acquireTime"),
         renew_time: fields.time("renewTime"),
         transitions: fields.number("leaderTransitions"),
-        released: false,
-        written_by_another: false,
+        ..Renewed::default()
     }
 }
 
@@ -378,69 +323,97 @@ fn for_life(
     annotation: Option<&Value>,
     remarks: &mut Vec<String>,
 ) -> (Hold, &'static str) {
-    let all: Vec<&Value> = owners(object).collect();
-    let pods: Vec<&Value> = all
-        .iter()
-        .copied()
-        .filter(|owner| owner["kind"] == "Pod")
-        .collect();
-    let named = |owner: &Value| {
-        let text = |field: &str| owner[field].as_str().filter(|text| !text.is_empty());
-        Some(Owner {
-            name: text("name")?.to_owned(),
-            uid: text("uid")?.to_owned(),
-        })
-    };
-    let owner = match (all.as_slice(), pods.as_slice()) {
-        ([_], [owner]) => named(owner),
-        _ => None,
-    };
-    match all.as_slice() {
-        [] => remarks
-            .push("no Pod owns it: nobody holds it, and it stays until it is deleted".to_owned()),
-        [_] if pods.is_empty() => remarks.push("its owner is no Pod, so it is no lock".to_owned()),
-        [_] if owner.is_none() => remarks.push("its owner reference names no Pod whole".to_owned()),
-        [_] => {}
-        more => remarks.push(format!("it has {} owners; a lock has one", more.len())),
+    let record = annotation.map(Recorded::read);
+    let mut life = ForLife::default();
+    match judged_owner(object, record.as_ref()) {
+        Ok(owner) => life.owner = Some(owner),
+        Err(why) => life.foreign = Some(why),
     }
+    // Somebody's configuration is that before it is anything else.
     if let Some(key) = data_in(object) {
-        let key = harmless(key);
-        remarks.push(format!(
-            "it has data in it ({key}), so it is no lock to tenure (F11)"
-        ));
+        life.foreign = Some(format!("it has data in it ({})", harmless(key)));
     }
-    let record: Option<Value> = annotation
-        .and_then(Value::as_str)
-        .and_then(|text| serde_json::from_str(text).ok());
-    let text = |field: &str| {
-        let text = record.as_ref()?[field].as_str()?;
-        Some(text.to_owned()).filter(|text| !text.is_empty())
-    };
-    let writer = match annotation {
-        Some(_) => match (text("podUid"), &owner) {
-            (None, _) => {
-                remarks.push(format!(
-                    "its annotation {OWNER_ANNOTATION} cannot be understood, so tenure leaves it alone"
-                ));
-                "another program"
-            }
-            (Some(uid), Some(owner)) if uid == owner.uid => "tenure",
-            (Some(_), _) => {
-                remarks.push(format!(
-                    "its annotation {OWNER_ANNOTATION} names another Pod than its owner reference"
-                ));
-                "another program, after tenure"
-            }
-        },
+    if let Some(why) = &life.foreign {
+        remarks.push(format!("it is no lock to tenure (F11): {why}"));
+    }
+    let flagged = owners(object).any(|owner| owner["controller"] == true);
+    let writer = match record {
+        Some(Ok(record)) if life.foreign.is_none() => {
+            life.container = record.container.zip(record.container_id);
+            life.term = Some(record.term);
+            "tenure"
+        }
+        Some(Ok(_)) => "another program, after tenure",
         // As zio-k8s writes it; operator-lib sets neither flag.
-        None if all.iter().any(|owner| owner["controller"] == true) => "zio-k8s or alike",
-        None if owner.is_some() => "operator-lib or alike",
-        None => "another program",
+        None if flagged => "zio-k8s or alike",
+        None if life.owner.is_some() => "operator-lib or alike",
+        Some(Err(_)) | None => "another program",
     };
-    let container = text("container")
-        .zip(text("containerId"))
-        .filter(|_| writer == "tenure");
-    (Hold::ForLife(ForLife { owner, container }), writer)
+    (Hold::ForLife(life), writer)
+}
+
+/// What a leader for life of tenure says of itself.
+struct Recorded {
+    pod: Owner,
+    container: Option<String>,
+    container_id: Option<String>,
+    term: String,
+}
+
+impl Recorded {
+    fn read(annotation: &Value) -> Result<Self, String> {
+        let record: Option<Value> = annotation
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let text = |field: &str| {
+            let text = record.as_ref()?[field].as_str()?;
+            Some(text.to_owned()).filter(|text| !text.is_empty())
+        };
+        let whole = text("pod").zip(text("podUid")).zip(text("term"));
+        let ((name, uid), term) = whole
+            .ok_or_else(|| format!("its annotation {OWNER_ANNOTATION} cannot be understood"))?;
+        Ok(Self {
+            pod: Owner { name, uid },
+            container: text("container"),
+            container_id: text("containerId"),
+            term,
+        })
+    }
+}
+
+/// The Pod that it belongs to, or why it belongs to none: as tenure's candidates judge it (F1, F11).
+fn judged_owner(
+    object: &Value,
+    record: Option<&Result<Recorded, String>>,
+) -> Result<Owner, String> {
+    let record = record
+        .map(Result::as_ref)
+        .transpose()
+        .map_err(Clone::clone)?;
+    let all: Vec<&Value> = owners(object).collect();
+    let owner = match all.as_slice() {
+        [] => None,
+        [owner] if owner["kind"] != "Pod" => return Err("its owner is no Pod".to_owned()),
+        [owner] => {
+            let text = |field: &str| owner[field].as_str().filter(|text| !text.is_empty());
+            let (name, uid) = text("name")
+                .zip(text("uid"))
+                .ok_or("its owner reference names no Pod whole")?;
+            Some(Owner {
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+            })
+        }
+        more => return Err(format!("it has {} owners, and a lock has one", more.len())),
+    };
+    match (record, owner) {
+        (Some(record), Some(owner)) if record.pod != owner => Err(format!(
+            "its annotation {OWNER_ANNOTATION} names another Pod than its owner reference"
+        )),
+        (Some(record), _) => Ok(record.pod.clone()),
+        (None, Some(owner)) => Ok(owner),
+        (None, None) => Err("no Pod owns it, and it stays until it is deleted".to_owned()),
+    }
 }
 
 fn paused(annotation: &Value) -> String {

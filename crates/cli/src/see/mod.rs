@@ -3,34 +3,35 @@
 //! [`lock`] and [`pods`] read objects, [`judge`] finds words for them without asking anybody,
 //! [`gather`] asks, and the rest shows.
 
-mod api;
+pub(crate) mod api;
 pub(crate) mod args;
 mod clock;
 mod doctor;
 mod explain;
-mod formats;
+pub(crate) mod formats;
 mod gather;
 mod history;
-mod judge;
+pub(crate) mod judge;
+pub(crate) mod kind;
 mod live;
-mod lock;
+pub(crate) mod lock;
 mod plugin;
-mod pods;
+pub(crate) mod pods;
 mod shells;
 mod status;
 mod table;
-mod text;
+pub(crate) mod text;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 pub(crate) use args::SeeCommand;
 pub(crate) use plugin::{as_called, complete};
 
-use crate::{cluster::ClusterChoice, failure::Failure, names};
+use crate::{cluster::ClusterChoice, console, failure::Failure, names};
 use api::Api;
 use args::PlaceArgs;
 use gather::Wanted;
-use lock::Kind;
+use kind::Kind;
 
 /// What is to be looked at.
 #[derive(Debug)]
@@ -99,25 +100,34 @@ pub(crate) fn check(command: SeeCommand) -> Result<SeeTask, Failure> {
     })
 }
 
-pub(crate) async fn run(task: SeeTask) -> Result<ExitCode, Failure> {
-    let signal = crate::signals::first_then_exit()?;
-    tokio::select! {
-        done = carry_out(task) => done,
-        Ok(ending) = signal => Ok(ExitCode::from(ending.exit_code)),
-    }
-}
+/// From here on a person who waits wants to know for what.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-async fn carry_out(task: SeeTask) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(task: SeeTask) -> Result<ExitCode, Failure> {
     match task {
-        SeeTask::Status(options) => status::run(options).await,
-        SeeTask::Explain(cluster, wanted) => explain::run(&cluster, wanted).await,
-        SeeTask::Doctor(cluster, wanted) => doctor::run(&cluster, wanted).await,
-        SeeTask::History(options) => history::run(options).await,
+        SeeTask::Status(options) => patiently(status::run(options)).await,
+        SeeTask::Explain(cluster, wanted) => patiently(explain::run(&cluster, wanted)).await,
+        SeeTask::Doctor(cluster, wanted) => patiently(doctor::run(&cluster, wanted)).await,
+        SeeTask::History(options) => patiently(history::run(options)).await,
         SeeTask::Watch(options) => live::run(options).await,
         SeeTask::Timeline(file, svg) => live::timeline(&file, &svg),
         SeeTask::Completions(shell) => shells::completions(shell),
         SeeTask::Man(directory) => shells::man(directory.as_deref()),
     }
+}
+
+/// Says what is waited for, to a person who waits. Cancel safe if `work` is.
+pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    if console::stderr_is_terminal() {
+        console::note("waiting for the API server ...");
+    }
+    work.await
 }
 
 /// What of the cluster is meant by the name of a lock and a namespace.
@@ -139,16 +149,12 @@ fn place(args: PlaceArgs, name: Option<&str>) -> Result<(ClusterChoice, Wanted),
     if let Some(name) = name {
         names::subdomain("lock", name)?;
     }
-    let cluster = ClusterChoice {
-        kubeconfig: args.cluster.kubeconfig,
-        context: args.cluster.context,
-    };
     let wanted = Wanted {
         namespace: args.namespace,
         name: name.map(ToOwned::to_owned),
         kind,
     };
-    Ok((cluster, wanted))
+    Ok((args.cluster.into(), wanted))
 }
 
 impl Wanted {

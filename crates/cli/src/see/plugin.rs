@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Command, CommandFactory as _};
+use clap::{Command, CommandFactory as _, ValueHint};
 
 use super::{
     api::Api,
@@ -21,14 +21,16 @@ const PLUGIN: &str = "kubectl-tenure";
 const COMPLETER: &str = "kubectl_complete-tenure";
 /// Whoever presses a key does not wait longer for names of locks.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// kubectl's word for "and no names of files" after the completions.
+/// kubectl's words for "and no names of files" after the completions, and for "files, too".
 const NO_FILES: &str = ":4";
+const FILES: &str = ":0";
 
 /// The command line, as it is called by this name.
 pub(crate) fn as_called(arguments: &[OsString], command: Command) -> Command {
     if called(arguments) != Some(PLUGIN) {
         return command;
     }
+    console::as_plugin();
     as_plugin(command).bin_name("kubectl tenure")
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn complete(arguments: &[OsString]) -> Option<ExitCode> {
             let _ = writeln!(text, "{name}");
         }
     }
-    text.push_str(NO_FILES);
+    text.push_str(if place.wants_file() { FILES } else { NO_FILES });
     text.push('\n');
     // A shell that has gone away needs no completions.
     let _ = console::print(&text);
@@ -96,6 +98,8 @@ struct Place {
     flag: Option<clap::Arg>,
     /// A lock's name can stand here.
     wants_lock: bool,
+    /// How many words stand before it that are neither flags nor verbs.
+    words: usize,
     namespace: Option<String>,
     everywhere: bool,
     cluster: ClusterChoice,
@@ -106,13 +110,13 @@ fn find(words: &[String]) -> Place {
         command: CommandLine::command(),
         flag: None,
         wants_lock: false,
+        words: 0,
         namespace: None,
         everywhere: false,
         cluster: ClusterChoice::default(),
     };
     // So that flags that hold everywhere are there.
     place.command.build();
-    let mut names = 0;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if let Some((name, value)) = word
@@ -142,9 +146,9 @@ fn find(words: &[String]) -> Place {
             }
         } else if let Some(command) = place.command.find_subcommand(word).cloned() {
             place.command = command;
-            names = 0;
+            place.words = 0;
         } else {
-            names += 1;
+            place.words += 1;
         }
     }
     let takes_lock = place
@@ -152,11 +156,24 @@ fn find(words: &[String]) -> Place {
         .get_positionals()
         .next()
         .is_some_and(|arg| arg.get_id() == "name");
-    place.wants_lock = takes_lock && names == 0 && place.flag.is_none();
+    place.wants_lock = takes_lock && place.words == 0 && place.flag.is_none();
     place
 }
 
 impl Place {
+    /// Whether a file is meant here, or a directory.
+    fn wants_file(&self) -> bool {
+        let arg = match &self.flag {
+            Some(flag) => Some(flag),
+            None => self.command.get_positionals().nth(self.words),
+        };
+        let hint = arg.map(clap::Arg::get_value_hint);
+        matches!(
+            hint,
+            Some(ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath)
+        )
+    }
+
     fn note(&mut self, flag: &str, value: &str) {
         match flag {
             "namespace" => self.namespace = Some(value.to_owned()),
@@ -290,6 +307,22 @@ mod tests {
         );
         assert_eq!(names("status", "--is-l"), ["--is-leader"]);
         assert_eq!(names("completions", "z"), ["zsh"]);
+    }
+
+    #[test]
+    fn files_are_completed_where_one_is_meant() {
+        for (line, files) in [
+            ("timeline", true),
+            ("timeline a.jsonl --svg", true),
+            ("timeline a.jsonl", false),
+            ("watch --record", true),
+            ("status --kubeconfig", true),
+            ("status", false),
+            ("man", true),
+            ("step-down nightly --to", false),
+        ] {
+            assert_eq!(find(&words(line)).wants_file(), files, "{line}");
+        }
     }
 
     #[test]

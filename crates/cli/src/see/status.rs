@@ -37,7 +37,7 @@ pub(crate) async fn run(options: StatusOptions) -> Result<ExitCode, Failure> {
         console::note(&format!("tenure: {line}"));
     }
     if found.locks.is_empty() && wanted.name.is_some() {
-        return Err(not_there(&wanted));
+        return Err(not_there(&found, &wanted));
     }
     let text = match options.output {
         None | Some(Format::Wide) => {
@@ -55,12 +55,19 @@ pub(crate) async fn run(options: StatusOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to say where there is no such lock.
-pub(crate) fn not_there(wanted: &Wanted) -> Failure {
-    Failure::failed(format!(
-        "there is no {}; `tenure status -A` shows all locks",
-        wanted.told()
-    ))
+/// What to say where no such lock was seen.
+fn not_there(found: &Found, wanted: &Wanted) -> Failure {
+    match found.unseen.first() {
+        Some((line, refusal)) => refusal.failure(format!(
+            "whether there is a {} cannot be told: {line}; {}",
+            wanted.told(),
+            wanted.say_which()
+        )),
+        None => Failure::failed(format!(
+            "there is no {}; `tenure status -A` shows all locks",
+            wanted.told()
+        )),
+    }
 }
 
 /// What is known about the lock beyond the words, a line each.
@@ -82,20 +89,44 @@ pub(crate) fn remarks(lock: &Lock, judgement: &Judgement) -> Vec<String> {
 }
 
 fn is_leader(found: &Found, wanted: &Wanted, identity: &str) -> Result<ExitCode, Failure> {
+    let untold = |why: &str| {
+        Failure::failed(format!(
+            "whether {} leads cannot be told: {why}",
+            harmless(identity)
+        ))
+    };
     if found.locks.is_empty() {
-        if let Some(line) = found.missing.first() {
-            return Err(Failure::failed(format!(
-                "whether {} leads cannot be told: {line}",
-                harmless(identity)
-            )));
+        if let Some((line, _)) = found.unseen.first() {
+            return Err(untold(&format!("{line}; {}", wanted.say_which())));
         }
         console::note(&format!("tenure: no: there is no {}", wanted.told()));
         return Ok(ExitCode::from(NOT_LEADING));
     }
+    let mut doubt = None;
     for (lock, judgement) in &found.locks {
-        if judgement.has_a_leader() && is_called(lock, judgement, identity) {
-            return Ok(ExitCode::SUCCESS);
+        match judgement.leads() {
+            Some(true) if is_called(lock, judgement, identity) => return Ok(ExitCode::SUCCESS),
+            Some(true) if found.pods.is_none() && host(lock) == Some(identity) => {
+                doubt = Some(
+                    "its holder's identity begins with that name, and Pods cannot be listed; ask \
+                     for the right to list them, or give the whole identity"
+                        .to_owned(),
+                );
+            }
+            None if is_called(lock, judgement, identity) => {
+                doubt = Some(format!(
+                    "it stands in the lock, and {}; `tenure explain` says more",
+                    judgement
+                        .because
+                        .first()
+                        .map_or("that is all", String::as_str)
+                ));
+            }
+            _ => {}
         }
+    }
+    if let Some(why) = doubt {
+        return Err(untold(&why));
     }
     let told: Vec<_> = found
         .locks
@@ -107,6 +138,11 @@ fn is_leader(found: &Found, wanted: &Wanted, identity: &str) -> Result<ExitCode,
         .collect();
     console::note(&format!("tenure: no: {}", told.join("; ")));
     Ok(ExitCode::from(NOT_LEADING))
+}
+
+/// What an identity begins with.
+fn host(lock: &Lock) -> Option<&str> {
+    lock.renewed()?.host()
 }
 
 /// Whether that is the holder's identity, Pod, or Pod's uid.

@@ -220,6 +220,9 @@ fn fit(all: &mut Vec<Column>, width: usize) {
         }
     };
     shorten(all, "HOLDER", 24);
+    // One long name must not cost all locks their columns.
+    shorten(all, "NAME", 32);
+    shorten(all, "NAMESPACE", 24);
     for title in LEAST_WANTED {
         if needed(all) <= width {
             break;

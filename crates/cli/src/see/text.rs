@@ -23,6 +23,36 @@ pub(crate) fn harmless(text: &str) -> String {
     shown
 }
 
+/// JSON that means the same, with what a terminal might obey or hide as escapes: JSON itself asks for
+/// those below a space only.
+pub(crate) fn harmless_json(json: &str) -> String {
+    with_escapes(json, |character, shown| {
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// YAML that means the same as this JSON, likewise; none where nothing of it needs to be escaped.
+pub(crate) fn harmless_yaml(json: &str) -> Option<String> {
+    let shown = with_escapes(json, |character, shown| {
+        let _ = write!(shown, "\\U{:08x}", u32::from(character));
+    });
+    (shown != json).then_some(shown)
+}
+
+fn with_escapes(json: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character > '~' && (character.is_control() || is_invisible(character)) {
+            escape(character, &mut shown);
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// A stretch of time in microseconds as people say it: `0.4s`, `12s`, `3m5s`, `2h10m`, `4d`.
 pub(crate) fn span(micros: i64) -> String {
     let seconds = micros.unsigned_abs() / 1_000_000;
@@ -99,13 +129,20 @@ fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
+            | '\u{34f}'
             | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -121,7 +158,32 @@ mod tests {
             "x\\u{202e}y\\u{200b}\\u{9b}"
         );
         assert_eq!(harmless("größer 名"), "größer 名");
+        assert_eq!(
+            harmless("\u{3164}\u{fe0f}\u{e0100}"),
+            "\\u{3164}\\u{fe0f}\\u{e0100}"
+        );
         assert_eq!(harmless(&"a".repeat(1000)).chars().count(), MOST + 1);
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_loses_what_a_terminal_obeys() {
+        let text = "a\x1b\u{9b}2J\u{7f}\u{202e}\u{e0041}größer 名\n";
+        let shown = harmless_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert!(
+            !shown.contains(['\x1b', '\u{9b}', '\u{7f}', '\u{202e}', '\u{e0041}']),
+            "{shown}"
+        );
+        assert!(shown.contains("größer 名"), "{shown}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [text]);
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = harmless_yaml(&json).unwrap();
+        assert!(
+            !shown.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{e0041}']),
+            "{shown}"
+        );
+        let again: Vec<String> = serde_saphyr::from_str(&shown).unwrap();
+        assert_eq!(again, [text]);
+        assert_eq!(harmless_yaml("[\"größer 名\"]"), None);
     }
 
     #[test]

@@ -5,12 +5,7 @@ use std::time::Duration;
 use tenure::{Kind, LeaseTiming, LifeTiming};
 
 use super::args::{BesideArgs, StandArgs, TimingArgs};
-use crate::{
-    args::{ClusterArgs, Lock},
-    cluster::ClusterChoice,
-    failure::Failure,
-    names,
-};
+use crate::{args::Lock, cluster::ClusterChoice, failure::Failure, names};
 
 /// What to stand for, and how.
 #[derive(Debug)]
@@ -55,18 +50,11 @@ pub(crate) fn check(args: StandArgs) -> Result<StandOptions, Failure> {
         let timing = life_timing(&args.timing)?;
         (timing.grace, timing.call_limit)
     };
-    let ClusterArgs {
-        kubeconfig,
-        context,
-    } = args.cluster;
     Ok(StandOptions {
         lock: args.lock.into(),
         name: args.name,
         namespace: args.namespace,
-        cluster: ClusterChoice {
-            kubeconfig,
-            context,
-        },
+        cluster: args.cluster.into(),
         identity: args.identity,
         pod: args.pod,
         keep_lock: false,

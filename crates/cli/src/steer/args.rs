@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use tenure::Kind;
 
 use crate::{
     args::{ClusterArgs, Lock, duration},
     cluster::ClusterChoice,
     failure::Failure,
     names,
+    see::kind::Kind,
 };
 
 #[derive(Debug, Args)]
@@ -184,10 +184,7 @@ fn order(place: PlaceArgs, wait: Option<WaitArgs>, verb: Verb) -> Result<Order, 
         dry_run: place.dry_run,
         anyway: wait.as_ref().is_some_and(|wait| wait.anyway),
         wait: wait.and_then(|wait| wait.wait),
-        cluster: ClusterChoice {
-            kubeconfig: place.cluster.kubeconfig,
-            context: place.cluster.context,
-        },
+        cluster: place.cluster.into(),
     })
 }
 

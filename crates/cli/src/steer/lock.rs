@@ -1,15 +1,23 @@
 //! The lock as a person finds it: read with tolerance, changed by exactly the state that was read.
 
-use http::{Method, Request};
-use kube::Client;
+use http::Method;
 use serde_json::{Value, json};
-use tenure::Kind;
 
-use crate::{cluster::ANSWER_LIMIT, failure::Failure};
+use crate::{
+    failure::Failure,
+    names,
+    see::{
+        api::{Api, Refusal, collection},
+        kind::Kind,
+        lock::{Hold, Lock},
+        pods::Pod,
+        text::harmless,
+    },
+};
 
 /// Where it is.
 pub(super) struct Place {
-    pub(super) client: Client,
+    pub(super) api: Api,
     pub(super) kind: Kind,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -18,28 +26,33 @@ pub(super) struct Place {
 /// What stands there.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) object: Value,
-    /// The holder for people: its identity, or its Pod's name.
-    pub(super) holder: Option<String>,
-    /// How a request names the holder (L25, F12); none where it is no tenure and does not listen.
-    pub(super) asked_as: Option<String>,
-    pub(super) transitions: Option<i64>,
+    pub(super) lock: Lock,
+    object: Value,
 }
+
+/// What a Pod that is gone leaves open.
+const GONE: &str =
+    "on a node that is lost, or after a forced deletion, its processes may still run";
 
 /// What became of a change.
 pub(super) enum Changed {
     Done,
     /// Somebody was faster.
     Conflict,
+    /// It is deleted when these finalizers are gone; until then it is there.
+    HeldBack(String),
 }
 
 impl Place {
     /// What stands there now; none if nothing does.
     pub(super) async fn look(&self) -> Result<Option<Found>, Failure> {
-        match self.send(Method::GET, "", None).await? {
-            Ok(object) => Ok(Some(found(self.kind, object))),
-            Err(status) if status.code == 404 => Ok(None),
-            Err(status) => Err(self.refused("read", &status)),
+        match self.api.get(&self.path("")).await {
+            // Whatever it is: it was named.
+            Ok(object) => {
+                Ok(Lock::read(self.kind, &object, true).map(|lock| Found { lock, object }))
+            }
+            Err(Refusal::NotFound) => Ok(None),
+            Err(refusal) => Err(self.refused("read", &refusal)),
         }
     }
 
@@ -62,34 +75,42 @@ impl Place {
         self.change(Method::DELETE, &options, dry_run).await
     }
 
-    /// The Pod of that name in the lock's namespace, or why nothing is known of it.
-    pub(super) async fn pod(&self, name: &str) -> String {
-        let path = format!("/api/v1/namespaces/{}/pods/{name}", self.namespace);
-        match self.ask(Method::GET, path, None).await {
-            Ok(Ok(pod)) if !pod["metadata"]["deletionTimestamp"].is_null() => {
+    /// The holder's Pod, as far as it can be told, and what may still run of it.
+    pub(super) async fn holders_pod(&self, found: &Found) -> Option<String> {
+        let (name, uid) = found.pod()?;
+        if names::subdomain("Pod", name).is_err() {
+            return Some("its identity does not begin with the name of a Pod".to_owned());
+        }
+        let path = collection("", "v1", "pods", Some(&self.namespace));
+        let answer = self.api.get(&format!("{path}/{name}")).await;
+        let told = match answer.as_ref().map(Pod::read) {
+            Ok(Some(pod)) if uid.is_some_and(|uid| uid != pod.uid) => {
+                format!("is gone, and another has its name; {GONE}")
+            }
+            Ok(Some(pod)) if pod.being_deleted => {
                 "is there, and being deleted: its processes may still run".to_owned()
             }
-            Ok(Ok(pod)) => format!(
-                "is there, phase {}: its processes may still run",
-                pod["status"]["phase"].as_str().unwrap_or("unknown")
-            ),
-            Ok(Err(status)) if status.code == 404 => {
-                "is gone; on a node that is lost, or after a forced deletion, its processes may \
-                 still run"
-                    .to_owned()
+            Ok(Some(pod)) if pod.has_ended() => {
+                format!("has ended (phase {})", harmless(&pod.phase))
             }
-            Ok(Err(status)) => format!("cannot be read ({})", status.message),
-            Err(_) => "cannot be read".to_owned(),
-        }
+            Ok(Some(pod)) => format!(
+                "is there, phase {}: its processes may still run",
+                harmless(&pod.phase)
+            ),
+            Ok(None) => "cannot be understood".to_owned(),
+            Err(Refusal::NotFound) if uid.is_none() => {
+                return Some(format!(
+                    "there is no Pod {name:?}: it is gone, or the holder was none; {GONE}"
+                ));
+            }
+            Err(Refusal::NotFound) => format!("is gone; {GONE}"),
+            Err(refusal) => format!("cannot be read ({})", refusal.told()),
+        };
+        Some(format!("the Pod {name:?} of that name {told}"))
     }
 
     pub(super) fn shown(&self) -> String {
-        let kind = match self.kind {
-            Kind::ConfigMap => "ConfigMap",
-            Kind::LeaderLock => "LeaderLock",
-            _ => "Lease",
-        };
-        format!("{kind} {}/{}", self.namespace, self.name)
+        format!("{} {}/{}", self.kind.name(), self.namespace, self.name)
     }
 
     async fn change(
@@ -99,78 +120,46 @@ impl Place {
         dry_run: bool,
     ) -> Result<Changed, Failure> {
         let query = if dry_run { "?dryRun=All" } else { "" };
-        match self.send(method, query, Some(body)).await? {
+        match self.api.send(method.clone(), &self.path(query), body).await {
+            Ok(object) if method == Method::DELETE && is_there(&object) => {
+                let finalizers = object["metadata"]["finalizers"].as_array();
+                let names = finalizers.into_iter().flatten().filter_map(Value::as_str);
+                let names: Vec<String> = names.map(harmless).collect();
+                Ok(Changed::HeldBack(names.join(", ")))
+            }
             Ok(_) => Ok(Changed::Done),
-            Err(status) if status.code == 409 => Ok(Changed::Conflict),
-            Err(status) => Err(self.refused("change", &status)),
+            Err(Refusal::Conflict(_)) => Ok(Changed::Conflict),
+            Err(refusal) => Err(self.refused("change", &refusal)),
         }
     }
 
-    fn refused(&self, what: &str, status: &kube::core::Status) -> Failure {
-        let help = match status.code {
-            403 => "; `tenure rbac --steer` prints the rights that it takes",
-            404 => "; it is gone",
-            _ => "",
+    fn path(&self, query: &str) -> String {
+        let kind = self.kind;
+        let path = collection(kind.group(), "v1", kind.plural(), Some(&self.namespace));
+        format!("{path}/{}{query}", self.name)
+    }
+
+    fn refused(&self, what: &str, refusal: &Refusal) -> Failure {
+        let help = match refusal {
+            Refusal::Forbidden(_) => "`tenure rbac --steer` prints the rights that it takes",
+            Refusal::NotFound => "it is gone meanwhile",
+            Refusal::Silent(..) if what == "change" => {
+                "whether it was changed is not known: look with `tenure status`, and try again"
+            }
+            Refusal::Silent(..) => "nothing was changed; `tenure doctor` says what is wrong",
+            Refusal::Conflict(_) | Refusal::Told(_) => "nothing was changed",
         };
-        Failure::failed(format!(
-            "cannot {what} the {}: {}{help}",
+        refusal.failure(format!(
+            "cannot {what} the {}: {}; {help}",
             self.shown(),
-            status.message
+            refusal.told()
         ))
     }
+}
 
-    async fn send(
-        &self,
-        method: Method,
-        query: &str,
-        body: Option<&Value>,
-    ) -> Result<Result<Value, Box<kube::core::Status>>, Failure> {
-        let collection = match self.kind {
-            Kind::ConfigMap => ("/api/v1", "configmaps"),
-            Kind::LeaderLock => ("/apis/coralogix.com/v1", "leaderlocks"),
-            _ => ("/apis/coordination.k8s.io/v1", "leases"),
-        };
-        let (api, plural) = collection;
-        let (namespace, name) = (&self.namespace, &self.name);
-        let path = format!("{api}/namespaces/{namespace}/{plural}/{name}{query}");
-        self.ask(method, path, body).await
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: String,
-        body: Option<&Value>,
-    ) -> Result<Result<Value, Box<kube::core::Status>>, Failure> {
-        let content = if method == Method::PATCH {
-            "application/merge-patch+json"
-        } else {
-            "application/json"
-        };
-        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(http::header::CONTENT_TYPE, content)
-            .body(body)
-            .map_err(|error| Failure::failed("the request cannot be made").because(error))?;
-        let no_answer = || {
-            Failure::failed(
-                "the API server did not answer in time, so what became of it is not known; look \
-                 with kubectl, and try again",
-            )
-        };
-        let answer = tokio::time::timeout(ANSWER_LIMIT, self.client.request(request)).await;
-        match answer.map_err(|_| no_answer())? {
-            Ok(object) => Ok(Ok(object)),
-            Err(kube::Error::Api(status)) => Ok(Err(status)),
-            Err(error) => Err(Failure::failed(format!(
-                "the API server cannot be asked about the {}: {error}",
-                self.shown()
-            ))
-            .because(error)),
-        }
-    }
+/// A delete answers with the object itself where it only begins with it.
+fn is_there(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
 impl Found {
@@ -187,58 +176,49 @@ impl Found {
         })
     }
 
-    pub(super) fn uid(&self) -> &Value {
-        &self.object["metadata"]["uid"]
+    /// The holder for people.
+    pub(super) fn holder(&self) -> Option<String> {
+        self.lock.holder().map(harmless)
+    }
+
+    /// How a request names the holder (L25, F12); none where it is no tenure and does not listen.
+    pub(super) fn asked_as(&self) -> Option<&str> {
+        match &self.lock.hold {
+            Hold::Renewed(renewed) => {
+                let listens = renewed.by_tenure && renewed.transitions.is_some();
+                renewed.holder.as_deref().filter(|_| listens)
+            }
+            Hold::ForLife(life) => life.term.as_deref(),
+        }
+    }
+
+    pub(super) fn transitions(&self) -> Option<i64> {
+        self.lock.renewed()?.transitions
+    }
+
+    /// Whether that names the holder: its identity, or its Pod by name or uid (L22).
+    pub(super) fn is_held_by(&self, name: &str) -> bool {
+        let pod = self.pod();
+        self.lock.holder() == Some(name)
+            || pod.is_some_and(|(pod, uid)| pod == name || uid == Some(name))
     }
 
     /// Whether another holds it, or the same in another term.
     pub(super) fn is_another_term_than(&self, other: &Self) -> bool {
-        self.uid() != other.uid()
-            || self.holder != other.holder
-            || self.transitions != other.transitions
-            || self.asked_as != other.asked_as
+        self.lock.uid != other.lock.uid
+            || self.lock.holder() != other.lock.holder()
+            || self.transitions() != other.transitions()
+            || self.asked_as() != other.asked_as()
     }
 
-    /// The name of the Pod that the holder says it is.
-    pub(super) fn pod(&self) -> Option<&str> {
-        let holder = self.holder.as_deref()?;
-        Some(holder.split('_').next().unwrap_or(holder))
-    }
-}
-
-fn found(kind: Kind, object: Value) -> Found {
-    let parsed = |name: &str| -> Option<Value> {
-        let text = object["metadata"]["annotations"][name].as_str()?;
-        serde_json::from_str(text).ok()
-    };
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    if kind == Kind::Lease {
-        let spec = &object["spec"];
-        let holder = text(&spec["holderIdentity"]);
-        let speaks = parsed("tenure.dev/write").is_some_and(|mark| {
-            mark["holder"] == spec["holderIdentity"] && mark["renewTime"] == spec["renewTime"]
-        });
-        let transitions = spec["leaseTransitions"].as_i64();
-        let asked_as = holder.clone().filter(|_| speaks && transitions.is_some());
-        return Found {
-            object,
-            holder,
-            asked_as,
-            transitions,
-        };
-    }
-    let record = parsed("tenure.dev/owner");
-    let owner = text(&object["metadata"]["ownerReferences"][0]["name"]);
-    let recorded = record.as_ref().and_then(|record| text(&record["pod"]));
-    Found {
-        holder: recorded.or(owner),
-        asked_as: record.as_ref().and_then(|record| text(&record["term"])),
-        transitions: None,
-        object,
+    /// The name of the Pod that the holder says it is, and its uid where it says that, too.
+    fn pod(&self) -> Option<(&str, Option<&str>)> {
+        match &self.lock.hold {
+            Hold::Renewed(renewed) => Some((renewed.host()?, renewed.pod_uid())),
+            Hold::ForLife(life) => {
+                let owner = life.owner.as_ref()?;
+                Some((&owner.name, Some(&owner.uid)))
+            }
+        }
     }
 }

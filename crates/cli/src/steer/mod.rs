@@ -16,10 +16,7 @@ mod rights;
 use std::{process::ExitCode, time::Duration};
 
 use serde_json::{Value, json};
-use tenure::{
-    Kind,
-    clock::{Clock as _, SystemClock},
-};
+use tenure::clock::{Clock as _, SystemClock};
 
 pub(crate) use args::Order;
 pub(crate) use rights::yaml as rights;
@@ -28,7 +25,18 @@ use self::{
     args::Verb,
     lock::{Changed, Found, Place},
 };
-use crate::{cluster, console, failure::Failure};
+use crate::{
+    console,
+    failure::Failure,
+    see::{
+        api::Api,
+        judge::{Word, judge},
+        kind::Kind,
+        lock::Hold,
+        patiently,
+        text::harmless_json,
+    },
+};
 
 /// How often a change is tried again when somebody was faster.
 const TRIES: u32 = 8;
@@ -36,17 +44,17 @@ const TRIES: u32 = 8;
 const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
-    let config = order.cluster.config().await?;
+    let api = Api::of(&order.cluster).await?;
     let namespace = order.namespace.clone();
     let place = Place {
-        namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
-        client: cluster::client(config)?,
+        namespace: namespace.unwrap_or_else(|| api.namespace.clone()),
+        api,
         kind: order.kind,
         name: order.name.clone(),
     };
     for _ in 0..TRIES {
-        let Some(found) = place.look().await? else {
-            return absent(&place, &order);
+        let Some(found) = patiently(place.look()).await? else {
+            return absent(&place, &order).await;
         };
         if let Some(done) = nothing_to_do(&place, &order, &found)? {
             console::print(&done)?;
@@ -58,7 +66,7 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
         } else {
             let patch = json!({"metadata": {"annotations": annotations(&order, &found)}});
             if order.dry_run {
-                console::print(&format!("{patch}\n"))?;
+                console::print(&format!("{}\n", harmless_json(&patch.to_string())))?;
             }
             place.patch(&found, patch, order.dry_run).await?
         };
@@ -66,11 +74,18 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
             // The holder that was looked at is gone: what was answered was about another.
             Changed::Conflict if matches!(order.verb, Verb::Release { .. }) => {
                 return Err(Failure::failed(format!(
-                    "the {} has changed meanwhile, so its holder lives; nothing was done, look again",
+                    "the {} has changed meanwhile, so its holder may live; nothing was done, look again",
                     place.shown()
                 )));
             }
             Changed::Conflict => {}
+            Changed::HeldBack(finalizers) => {
+                return Err(Failure::failed(format!(
+                    "the {} is being deleted, and stays until its finalizers are gone ({finalizers}): \
+                     until then it counts as held; see who has to take them away",
+                    place.shown()
+                )));
+            }
             Changed::Done => return done(&place, &order, &found).await,
         }
     }
@@ -80,8 +95,11 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
     )))
 }
 
-fn absent(place: &Place, order: &Order) -> Result<ExitCode, Failure> {
+async fn absent(place: &Place, order: &Order) -> Result<ExitCode, Failure> {
     let what = match order.verb {
+        _ if !place.api.serves(place.kind).await.unwrap_or(true) => {
+            "the API server does not know that kind; for LeaderLocks, `tenure crd --install`"
+        }
         Verb::Resume => {
             console::print(&format!(
                 "there is no {}: it is not paused\n",
@@ -103,8 +121,9 @@ fn absent(place: &Place, order: &Order) -> Result<ExitCode, Failure> {
 /// What to say where nothing has to be done; an error where nothing can be.
 fn nothing_to_do(place: &Place, order: &Order, found: &Found) -> Result<Option<String>, Failure> {
     let shown = place.shown();
-    let is_paused = !found.object["metadata"]["annotations"]["tenure.dev/paused"].is_null();
-    let Some(holder) = &found.holder else {
+    is_a_lock(place, order, found)?;
+    let is_paused = found.lock.paused.is_some();
+    let Some(holder) = found.holder() else {
         return Ok(match order.verb {
             Verb::StepDown { .. } | Verb::Release { .. } => {
                 Some(format!("nobody holds the {shown}: nothing to do\n"))
@@ -113,12 +132,17 @@ fn nothing_to_do(place: &Place, order: &Order, found: &Found) -> Result<Option<S
             _ => None,
         });
     };
-    match order.verb {
+    match &order.verb {
         Verb::Resume if !is_paused => return Ok(Some(format!("the {shown} is not paused\n"))),
         Verb::Resume | Verb::Release { .. } => return Ok(None),
+        Verb::StepDown { to: Some(to) } if found.is_held_by(to) => {
+            return Ok(Some(format!(
+                "{holder} holds the {shown} already: nothing to do\n"
+            )));
+        }
         Verb::StepDown { .. } | Verb::Pause { .. } => {}
     }
-    if found.asked_as.is_none() && !order.anyway {
+    if found.asked_as().is_none() && !order.anyway {
         return Err(Failure::failed(format!(
             "{holder} holds the {shown} and is no tenure: it will not listen, and nothing was \
              written; restart its Pod, or end it and wait until the lock is free (--anyway writes \
@@ -128,18 +152,38 @@ fn nothing_to_do(place: &Place, order: &Order, found: &Found) -> Result<Option<S
     Ok(None)
 }
 
+/// What is no lock is not touched (F11).
+fn is_a_lock(place: &Place, order: &Order, found: &Found) -> Result<(), Failure> {
+    let (shown, kind) = (place.shown(), place.kind);
+    match &found.lock.hold {
+        Hold::ForLife(life) => match &life.foreign {
+            Some(why) => Err(Failure::failed(format!(
+                "the {shown} is no lock: {why}; nothing was done, check --lock and the name"
+            ))),
+            None => Ok(()),
+        },
+        Hold::Renewed(_) if kind != Kind::Lease && matches!(order.verb, Verb::Release { .. }) => {
+            Err(Failure::failed(format!(
+                "the {shown} is a lock of client-go from before Leases: it runs out by itself when \
+                 its holder is dead, and nothing was done"
+            )))
+        }
+        Hold::Renewed(_) => Ok(()),
+    }
+}
+
 fn annotations(order: &Order, found: &Found) -> Value {
     let (at, by) = (now(), somebody());
     match &order.verb {
         Verb::StepDown { to } => {
             let mut asked = json!({
-                "holder": found.asked_as.as_ref().or(found.holder.as_ref()),
-                "uid": found.uid(),
+                "holder": found.asked_as().or(found.lock.holder()),
+                "uid": found.lock.uid,
                 "at": at,
                 "by": by,
             });
             if order.kind == Kind::Lease {
-                asked["transitions"] = found.transitions.into();
+                asked["transitions"] = found.transitions().into();
             }
             if let Some(to) = to {
                 asked["to"] = to.as_str().into();
@@ -156,8 +200,8 @@ fn annotations(order: &Order, found: &Found) -> Value {
 
 async fn done(place: &Place, order: &Order, before: &Found) -> Result<ExitCode, Failure> {
     let shown = place.shown();
-    let holder = before.holder.as_deref();
-    let told = match (&order.verb, holder) {
+    let holder = before.holder();
+    let told = match (&order.verb, &holder) {
         (Verb::StepDown { to: None }, Some(holder)) => format!("asked {holder} to step down"),
         (Verb::StepDown { to: Some(to) }, Some(holder)) => {
             format!("asked {holder} to hand over to {to}")
@@ -175,6 +219,15 @@ async fn done(place: &Place, order: &Order, before: &Found) -> Result<ExitCode, 
         ""
     };
     console::print(&format!("{told}{note}\n"))?;
+    let judgement = judge(&before.lock, None, place.api.moment());
+    if judgement.is(Word::Expired)
+        && matches!(order.verb, Verb::StepDown { .. } | Verb::Pause { .. })
+    {
+        console::note(&format!(
+            "tenure: whether it hears that is doubtful: {}",
+            judgement.because.join("; ")
+        ));
+    }
     match order.wait {
         Some(wait) if !order.dry_run && holder.is_some() => watch(place, order, before, wait).await,
         _ => Ok(ExitCode::SUCCESS),
@@ -189,29 +242,45 @@ async fn watch(
     wait: Duration,
 ) -> Result<ExitCode, Failure> {
     let pausing = matches!(order.verb, Verb::Pause { .. });
+    let to = match &order.verb {
+        Verb::StepDown { to } => to.as_deref(),
+        _ => None,
+    };
     if console::stderr_is_terminal() {
         console::note("waiting until it has happened ...");
     }
     let happens = async {
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = place.look().await?;
+            // An answer that fails is asked for again, as long as there is time.
+            let Ok(now) = place.look().await else {
+                continue;
+            };
             let gone = now
                 .as_ref()
                 .is_none_or(|now| now.is_another_term_than(before));
-            let holder = now.and_then(|now| now.holder);
-            match holder {
-                Some(holder) if gone && !pausing => return Ok(format!("{holder} leads now\n")),
-                None if gone && pausing => return Ok("nobody leads now\n".to_owned()),
+            let now = now.filter(|now| now.lock.holder().is_some());
+            match now {
+                Some(now) if gone && !pausing => return Some(now),
+                None if gone && pausing => return None,
                 _ => {}
             }
         }
     };
-    if let Ok(told) = tokio::time::timeout(wait, happens).await {
-        console::print(&told?)?;
+    if let Ok(now) = tokio::time::timeout(wait, happens).await {
+        let holder = now.as_ref().and_then(Found::holder);
+        let holder = holder.unwrap_or_else(|| "nobody".to_owned());
+        // Who is named goes first, and is not waited for (L22).
+        if let Some(to) = to.filter(|to| now.is_some_and(|now| !now.is_held_by(to))) {
+            return Err(Failure::failed(format!(
+                "{holder} leads now, and by its identity that is not {to}, who was not there in time or \
+                 goes by another name"
+            )));
+        }
+        console::print(&format!("{holder} leads now\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let now = place.look().await?.and_then(|now| now.holder);
+    let now = place.look().await?.and_then(|now| now.holder());
     let now = now.map_or("nobody leads".to_owned(), |holder| {
         format!("{holder} leads")
     });

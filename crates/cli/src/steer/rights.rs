@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-use tenure::Kind;
+use crate::see::kind::Kind;
 
 /// A Role and its RoleBinding for a service account, as YAML. All names were checked to be names of
 /// Kubernetes, which need no quotes but those that they have here.
 pub(crate) fn yaml(kind: Kind, names: &[String], namespace: &str, account: &str) -> String {
-    let (group, plural, breaks) = match kind {
-        Kind::ConfigMap => ("", "configmaps", "delete"),
-        Kind::LeaderLock => ("coralogix.com", "leaderlocks", "delete"),
-        _ => ("coordination.k8s.io", "leases", "patch"),
+    let (group, plural) = (kind.group(), kind.plural());
+    let (asks, breaks) = match kind {
+        Kind::Lease => ("step-down, hand-over, pause, resume", "patch"),
+        Kind::ConfigMap | Kind::LeaderLock => ("step-down", "delete"),
     };
     let (home, account) = account.split_once(':').unwrap_or((namespace, account));
     let named = match names {
@@ -24,10 +24,6 @@ pub(crate) fn yaml(kind: Kind, names: &[String], namespace: &str, account: &str)
             "# {why}\n- apiGroups: [\"{group}\"]\n  resources: [\"{plural}\"]\n{named}  verbs: {}\n",
             serde_json::json!(verbs)
         );
-    };
-    let asks = match kind {
-        Kind::Lease => "step-down, hand-over, pause, resume",
-        _ => "step-down",
     };
     rule(asks, group, plural, &named, &["get", "patch"]);
     rule("release --force", group, plural, &named, &["get", breaks]);

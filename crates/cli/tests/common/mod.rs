@@ -6,6 +6,8 @@ pub mod http;
 #[cfg(unix)]
 pub mod running;
 #[cfg(unix)]
+pub mod steering;
+#[cfg(unix)]
 pub mod terminal;
 
 use std::{
@@ -16,6 +18,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tenure::clock::{Clock as _, SystemClock};
 
 /// The longest that anything here may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -54,6 +57,39 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// A kubeconfig in that directory, of a server that is not there.
+pub fn nowhere(directory: &std::path::Path) -> String {
+    let file = directory.join("nowhere");
+    let yaml = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+         clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+         contexts: [{name: a, context: {cluster: a, user: a}}]\nusers: [{name: a, user: {}}]\n";
+    std::fs::write(&file, yaml).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// A terminal: the person's side of it, and the program's.
+#[cfg(unix)]
+pub fn terminal() -> (rustix::fd::OwnedFd, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let path = ptsname(&terminal, Vec::new()).unwrap();
+    let inside = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path.to_str().unwrap())
+        .unwrap();
+    (terminal, inside)
+}
+
+/// So many seconds ago, as Kubernetes writes it.
+pub fn ago(seconds: i64) -> String {
+    let micros = SystemClock.wall().as_micros() - seconds * 1_000_000;
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap();
+    format!("{time:.6}")
+}
+
 /// What a refusal says: one line, with this exit code, and nothing on standard output.
 pub fn refusal(args: &[&str], code: i32) -> String {
     let output = output(args);
@@ -74,15 +110,7 @@ pub struct Running {
 impl Running {
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
+        let lines = lines_of(child.stdout.take().unwrap());
         Self { child, lines }
     }
 
@@ -124,6 +152,11 @@ impl Running {
         told
     }
 
+    /// The lines of standard error, where that is piped, as they come.
+    pub fn error_lines(&mut self) -> mpsc::Receiver<String> {
+        lines_of(self.child.stderr.take().unwrap())
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -143,6 +176,18 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn lines_of(stream: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 impl Drop for Running {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::see::lock::Kind;
+use crate::see::kind::Kind;
 
 const S: i64 = 1_000_000;
 /// 2026-03-01T09:30:00Z.
@@ -68,7 +68,7 @@ fn healthy_is_a_lease_that_is_renewed_in_time() {
     assert_eq!(judgement.held_for, Some(3600 * S));
     assert_eq!(judgement.renewed_ago, Some(3 * S));
     assert_eq!(judgement.expires_in, Some(12 * S));
-    assert!(judgement.has_a_leader());
+    assert_eq!(judgement.leads(), Some(true));
     // Whether Pods can be seen makes no difference to a Lease in time.
     assert_eq!(words(Kind::Lease, &lease("elsewhere", 3), None), "healthy");
     assert_eq!(
@@ -94,7 +94,7 @@ fn healthy_for_life_is_a_lock_whose_pod_is_there() {
 fn held_is_a_lock_for_life_whose_pod_cannot_be_seen() {
     let judgement = judged(Kind::ConfigMap, &config_map(POD_UID), None);
     assert_eq!(judgement.told(), "held");
-    assert!(judgement.has_a_leader());
+    assert_eq!(judgement.leads(), Some(true));
     assert_eq!(judgement.waiting, None);
 }
 
@@ -105,7 +105,7 @@ fn free_is_a_lease_in_which_nobody_stands() {
         object["spec"]["holderIdentity"] = holder;
         let judgement = judged(Kind::Lease, &object, Some(&[]));
         assert_eq!(judgement.told(), "free");
-        assert!(!judgement.has_a_leader());
+        assert_eq!(judgement.leads(), Some(false));
     }
     assert_eq!(words(Kind::Lease, &json!({"metadata": {}}), None), "free");
 }
@@ -115,7 +115,7 @@ fn expired_is_beyond_the_doubt_about_the_clock_and_not_within_it() {
     assert_eq!(words(Kind::Lease, &lease("a_x", 15), None), "healthy");
     let judgement = judged(Kind::Lease, &lease("a_x", 16), Some(&[]));
     assert_eq!(judgement.told(), "expired");
-    assert!(!judgement.has_a_leader());
+    assert_eq!(judgement.leads(), Some(false));
     assert!(judgement.because[0].contains("±0.5s"), "{judgement:?}");
 }
 
@@ -310,6 +310,37 @@ fn odd_durations_are_none_none_positive_and_more_than_an_hour() {
             "{duration}: {judgement:?}"
         );
     }
+}
+
+#[test]
+fn nobody_can_tell_who_leads_by_a_lease_without_duration_or_renewal() {
+    for field in ["leaseDurationSeconds", "renewTime"] {
+        let mut object = lease("a", 3);
+        object["spec"][field] = json!(null);
+        assert_eq!(judged(Kind::Lease, &object, None).leads(), None, "{field}");
+    }
+    let mut object = lease("a", 3);
+    object["spec"]["leaseDurationSeconds"] = json!(i32::MAX);
+    assert_eq!(judged(Kind::Lease, &object, None).leads(), Some(true));
+}
+
+#[test]
+fn a_holders_pod_is_called_as_the_server_calls_it() {
+    let identity = format!("w; reboot_{POD_UID}_4fb0c2d98a3e4f16b7a5d01c9e6f7788");
+    let pods = [pod("worker-0", POD_UID)];
+    let judgement = judged(Kind::Lease, &lease(&identity, 3), Some(&pods));
+    assert_eq!(judgement.pod.as_deref(), Some("worker-0"));
+}
+
+#[test]
+fn odd_is_a_free_lease_that_is_waited_out_for_years() {
+    let mut object = lease("", 3);
+    object["spec"]["leaseDurationSeconds"] = json!(i32::MAX);
+    assert_eq!(words(Kind::Lease, &object, None), "odd-duration,free");
+    let renew_time = object["spec"]["renewTime"].clone();
+    let mark = json!({"holder": "", "renewTime": renew_time, "released": true});
+    object["metadata"]["annotations"] = json!({"tenure.dev/write": mark.to_string()});
+    assert_eq!(words(Kind::Lease, &object, None), "free");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::see::lock::{Hold, Kind, Lock};
+use crate::see::{
+    kind::Kind,
+    lock::{Hold, Lock},
+};
 
 /// Namespace, kind and name.
 pub(crate) type Key = (String, String, String);
@@ -69,6 +72,8 @@ pub(crate) struct Track {
     renewal: Option<(Option<i64>, i64)>,
     /// Something may have been missed since.
     torn: bool,
+    /// Who stands in it and has let its time run out.
+    ran_out: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,14 +93,27 @@ impl Board {
         }
     }
 
-    /// The lock is like that now.
-    pub(crate) fn seen(&mut self, at: i64, lock: Lock) -> Vec<Moment> {
+    /// The lock is like that now. `over` says that its holder's time is over by its own word, which
+    /// counts for what was never seen before: nobody knows how long it has stood there.
+    pub(crate) fn seen(&mut self, at: i64, over: bool, lock: Lock) -> Vec<Moment> {
         let key = key(&lock);
         let mut told = Vec::new();
         let track = self.tracks.entry(key.clone()).or_default();
         let holder = lock.holder().map(ToOwned::to_owned);
         let before = track.present().map(|term| term.holder.clone());
-        if holder != before {
+        let said = lock.renewed().and_then(|renewed| renewed.renew_time);
+        // Whose time has run out is not back because the object is seen once more.
+        let is_new = track.lock.is_none() && track.terms.is_empty() && track.renewal.is_none();
+        if let Some(holder) = holder.as_ref().filter(|_| is_new && over) {
+            track.ran_out = Some(holder.clone());
+            track.renewal = Some((said, at));
+            told.push(moment(at, What::Expired, &key, Some(holder), None));
+        }
+        let still = holder.is_some()
+            && track.ran_out == holder
+            && track.renewal.is_some_and(|(known, _)| known == said);
+        if holder != before && !still {
+            track.ran_out = None;
             match (&before, &holder) {
                 (Some(_), Some(now)) => {
                     track.end_term(at);
@@ -119,7 +137,6 @@ impl Board {
             }
             track.renewal = None;
         }
-        let said = lock.renewed().and_then(|renewed| renewed.renew_time);
         if track.renewal.is_none_or(|(known, _)| known != said) {
             track.renewal = Some((said, at));
         }
@@ -140,11 +157,12 @@ impl Board {
         vec![moment(at, What::Gone, key, None, None)]
     }
 
-    /// Time has passed: whoever has not been seen to renew for its duration no longer holds.
-    pub(crate) fn passed(&mut self, at: i64) -> Vec<Moment> {
+    /// Time has passed: whoever has not been seen to renew for its duration no longer holds. The server
+    /// was `heard` last then: what it could not tell, nobody has missed.
+    pub(crate) fn passed(&mut self, at: i64, heard: i64) -> Vec<Moment> {
         let mut told = Vec::new();
         for (key, track) in &mut self.tracks {
-            let ended = track.believed_until().is_some_and(|until| until <= at);
+            let ended = !track.torn && track.believed_until().is_some_and(|until| until <= heard);
             // What stood there from the beginning may have run out long ago.
             if let Some(holder) = track
                 .present()
@@ -153,6 +171,7 @@ impl Board {
             {
                 track.end_term(at);
                 told.push(moment(at, What::Expired, key, Some(&holder), None));
+                track.ran_out = Some(holder);
             }
         }
         told
@@ -282,19 +301,19 @@ mod tests {
     fn a_release_between_two_terms_is_a_gap_and_no_overlap() {
         let mut board = Board::new(0);
         assert_eq!(
-            events(&board.seen(S, lease("a", "2026-03-01T09:30:00Z"))),
+            events(&board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"))),
             [What::Held]
         );
         assert_eq!(
-            events(&board.seen(2 * S, lease("a", "2026-03-01T09:30:01Z"))),
+            events(&board.seen(2 * S, false, lease("a", "2026-03-01T09:30:01Z"))),
             []
         );
         assert_eq!(
-            events(&board.seen(3 * S, lease("", "2026-03-01T09:30:02Z"))),
+            events(&board.seen(3 * S, false, lease("", "2026-03-01T09:30:02Z"))),
             [What::Free]
         );
         assert_eq!(
-            events(&board.seen(4 * S, lease("b", "2026-03-01T09:30:03Z"))),
+            events(&board.seen(4 * S, false, lease("b", "2026-03-01T09:30:03Z"))),
             [What::Held]
         );
         let track = board.tracks.values().next().unwrap();
@@ -306,9 +325,9 @@ mod tests {
     #[test]
     fn a_lease_taken_before_its_time_was_over_is_an_overlap() {
         let mut board = Board::new(0);
-        board.seen(S, lease("a", "2026-03-01T09:30:00Z"));
-        board.seen(5 * S, lease("a", "2026-03-01T09:30:04Z"));
-        let told = board.seen(7 * S, lease("b", "2026-03-01T09:30:06Z"));
+        board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
+        board.seen(5 * S, false, lease("a", "2026-03-01T09:30:04Z"));
+        let told = board.seen(7 * S, false, lease("b", "2026-03-01T09:30:06Z"));
         assert_eq!(events(&told), [What::Overlap, What::Held]);
         assert_eq!(told[0].until, Some(20 * S));
     }
@@ -316,30 +335,64 @@ mod tests {
     #[test]
     fn an_overlap_is_not_claimed_over_a_stretch_that_was_not_seen() {
         let mut board = Board::new(0);
-        board.seen(S, lease("a", "2026-03-01T09:30:00Z"));
+        board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
         board.torn(Kind::Lease);
-        let told = board.seen(7 * S, lease("b", "2026-03-01T09:30:06Z"));
+        let told = board.seen(7 * S, false, lease("b", "2026-03-01T09:30:06Z"));
         assert_eq!(events(&told), [What::Held]);
     }
 
     #[test]
     fn who_is_not_seen_to_renew_for_its_duration_has_expired() {
         let mut board = Board::new(0);
-        board.seen(S, lease("a", "2026-03-01T09:30:00Z"));
-        assert_eq!(events(&board.passed(15 * S)), []);
-        assert_eq!(events(&board.passed(16 * S)), [What::Expired]);
-        assert_eq!(events(&board.passed(17 * S)), []);
+        board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
+        assert_eq!(events(&board.passed(15 * S, 15 * S)), []);
+        assert_eq!(events(&board.passed(16 * S, 16 * S)), [What::Expired]);
+        assert_eq!(events(&board.passed(17 * S, 17 * S)), []);
+        // The same record in another list is no renewal.
+        board.torn(Kind::Lease);
+        let again = board.seen(17 * S, false, lease("a", "2026-03-01T09:30:00Z"));
+        assert_eq!(events(&again), []);
         // The same holder may come back.
         assert_eq!(
-            events(&board.seen(18 * S, lease("a", "2026-03-01T09:30:17Z"))),
+            events(&board.seen(18 * S, false, lease("a", "2026-03-01T09:30:17Z"))),
             [What::Held]
         );
     }
 
     #[test]
+    fn whose_time_was_over_before_the_watching_began_does_not_hold_it() {
+        let mut board = Board::new(0);
+        let dead = || lease("a", "2026-03-01T09:30:00Z");
+        assert_eq!(events(&board.seen(S, true, dead())), [What::Expired]);
+        assert_eq!(events(&board.seen(2 * S, true, dead())), []);
+        assert_eq!(events(&board.passed(60 * S, 60 * S)), []);
+        // Who was seen before has the time that was seen.
+        let renewed = lease("a", "2026-03-01T09:31:00Z");
+        assert_eq!(events(&board.seen(61 * S, true, renewed)), [What::Held]);
+        let taken = lease("b", "2026-03-01T09:31:01Z");
+        let told = board.seen(62 * S, true, taken);
+        assert_eq!(events(&told), [What::Overlap, What::Held]);
+    }
+
+    #[test]
+    fn nobody_has_expired_while_the_server_could_not_be_heard() {
+        let mut board = Board::new(0);
+        board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
+        assert_eq!(events(&board.passed(30 * S, 15 * S)), []);
+        // It answers, and what was missed is yet to be listed.
+        board.torn(Kind::Lease);
+        assert_eq!(events(&board.passed(31 * S, 31 * S)), []);
+        assert_eq!(
+            events(&board.seen(32 * S, false, lease("a", "2026-03-01T09:30:29Z"))),
+            []
+        );
+        assert_eq!(events(&board.passed(33 * S, 33 * S)), []);
+    }
+
+    #[test]
     fn what_a_list_no_longer_shows_is_gone() {
         let mut board = Board::new(0);
-        board.seen(S, lease("a", "2026-03-01T09:30:00Z"));
+        board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
         assert_eq!(events(&board.only(2 * S, Kind::ConfigMap, &[])), []);
         assert_eq!(events(&board.only(2 * S, Kind::Lease, &[])), [What::Gone]);
         assert_eq!(events(&board.only(3 * S, Kind::Lease, &[])), []);
@@ -348,8 +401,8 @@ mod tests {
     #[test]
     fn what_was_written_down_gives_the_same_terms() {
         let mut board = Board::new(0);
-        let mut told = board.seen(S, lease("a", "2026-03-01T09:30:00Z"));
-        told.extend(board.seen(7 * S, lease("b", "2026-03-01T09:30:06Z")));
+        let mut told = board.seen(S, false, lease("a", "2026-03-01T09:30:00Z"));
+        told.extend(board.seen(7 * S, false, lease("b", "2026-03-01T09:30:06Z")));
         told.extend(board.gone(9 * S, &("ns".into(), "Lease".into(), "l".into())));
         let mut again = Board::new(0);
         for moment in &told {

@@ -24,12 +24,22 @@ pub(super) enum Order {
     Newest,
 }
 
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pressed {
+    /// To go on, perhaps with another picture.
+    On,
+    End,
+    /// To end as by a signal, which a terminal of ours does not send.
+    Interrupt,
+}
+
 impl Choice {
-    /// Whether to go on.
-    pub(super) fn press(&mut self, key: KeyEvent) -> bool {
+    pub(super) fn press(&mut self, key: KeyEvent) -> Pressed {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
-            KeyCode::Char('c' | 'd') if control => return false,
+            KeyCode::Char('c') if control => return Pressed::Interrupt,
+            KeyCode::Char('d') if control => return Pressed::End,
             KeyCode::Esc => {
                 self.typing = false;
                 self.filter.clear();
@@ -45,7 +55,7 @@ impl Choice {
                 }
                 self.scrolled = 0;
             }
-            KeyCode::Char('q') => return false,
+            KeyCode::Char('q') => return Pressed::End,
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('s') => {
                 self.order = match self.order {
@@ -61,8 +71,10 @@ impl Choice {
             KeyCode::PageDown => self.scrolled = self.scrolled.saturating_add(10),
             KeyCode::PageUp => self.scrolled = self.scrolled.saturating_sub(10),
             KeyCode::Home => self.scrolled = 0,
+            // The picture knows where that is.
+            KeyCode::End => self.scrolled = usize::MAX,
             _ => {}
         }
-        true
+        Pressed::On
     }
 }

@@ -7,20 +7,26 @@ mod source;
 mod timeline;
 mod view;
 
-use std::{fs::File, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, fs::File, io::Write as _, path::PathBuf, process::ExitCode, sync::Arc,
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     api::Api,
     clock::wall,
     gather::Wanted,
-    lock::Kind,
+    judge,
+    kind::Kind,
+    lock::Lock,
     pods::Pod,
-    text::{harmless, span},
+    text::{harmless, harmless_json, span},
 };
 use crate::{cluster::ClusterChoice, console, failure::Failure};
 use board::{Board, Moment, What, key};
+use choice::Pressed;
 use source::News;
 pub(crate) use timeline::run as timeline;
 
@@ -39,39 +45,78 @@ const TICK: Duration = Duration::from_millis(250);
 /// The least time from one picture to the next.
 const FRAME: Duration = Duration::from_millis(40);
 
+/// How long what is seen last may take to be written, once a signal has come.
+const LEAVING: Duration = Duration::from_secs(1);
+
 pub(crate) async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
+    let signal = crate::signals::first_then_exit()?;
+    let (stop, stopped) = oneshot::channel();
+    // A task of its own, since whoever reads it may have stopped to: then a write takes for ever.
+    let mut work = tokio::spawn(watch(options, stopped));
+    let ending = tokio::select! {
+        done = &mut work => return joined(done),
+        Ok(ending) = signal => ending,
+    };
+    let _ = stop.send(());
+    if let Ok(done) = tokio::time::timeout(LEAVING, work).await {
+        joined(done)?;
+    }
+    Ok(ExitCode::from(ending.exit_code))
+}
+
+fn joined(
+    done: Result<Result<ExitCode, Failure>, tokio::task::JoinError>,
+) -> Result<ExitCode, Failure> {
+    done.unwrap_or_else(|error| {
+        Err(Failure::failed("watching broke off; please report it").because(error))
+    })
+}
+
+async fn watch(
+    options: WatchOptions,
+    mut stopped: oneshot::Receiver<()>,
+) -> Result<ExitCode, Failure> {
     let record = match &options.record {
         Some(file) => Some((file.clone(), create(file)?)),
         None => None,
     };
-    let api = Arc::new(Api::of(&options.cluster).await?);
-    let wanted = options.wanted.at(&api, options.everywhere);
     // Whatever is wrong with the cluster is better said before the screen is taken.
-    super::gather::gather_some(&api, &wanted).await?;
+    let looked = super::patiently(look(&options));
+    let (api, wanted) = tokio::select! {
+        looked = looked => looked?,
+        _ = &mut stopped => return Ok(ExitCode::SUCCESS),
+    };
     let (tell, mut news) = mpsc::channel(1024);
-    let mut tasks = tokio::task::JoinSet::new();
+    let (cut, is_cut) = tokio::sync::watch::channel(());
+    // They end with this.
+    let mut sources = tokio::task::JoinSet::new();
     for kind in Kind::ALL
         .into_iter()
         .filter(|kind| wanted.kind.is_none_or(|one| one == *kind))
     {
-        tasks.spawn(source::follow(
+        sources.spawn(source::follow(
             api.clone(),
             kind,
             wanted.clone(),
             tell.clone(),
+            is_cut.clone(),
         ));
     }
-    tasks.spawn(source::pods(api.clone(), wanted.clone(), tell));
+    sources.spawn(source::pods(api.clone(), wanted.clone(), tell.clone()));
+    sources.spawn(source::heart(api.clone(), tell, cut));
     let mut show = if options.json || !console::can_draw() {
         Show::Lines { json: options.json }
     } else {
         Show::Screen(Box::new(screen::Screen::open(options.everywhere)?))
     };
+    let begin = wall();
     let mut watching = Watching {
-        board: Board::new(wall()),
+        board: Board::new(begin),
         pods: None,
         record,
-        trouble: Vec::new(),
+        trouble: BTreeMap::new(),
+        notes: Vec::new(),
+        heard: begin,
     };
     let begun = Moment {
         at: watching.board.begin,
@@ -90,22 +135,25 @@ pub(crate) async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
         }
     };
     tokio::pin!(end);
+    let mut code = ExitCode::SUCCESS;
     let mut drawn = None;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let told = tokio::select! {
             biased;
-            goes_on = show.key() => {
-                if !goes_on {
+            _ = &mut stopped => break,
+            pressed = show.key() => match pressed {
+                Pressed::On => Vec::new(),
+                Pressed::End => break,
+                Pressed::Interrupt => {
+                    code = ExitCode::from(crate::signals::INTERRUPT.exit_code);
                     break;
                 }
-                Vec::new()
-            }
+            },
             () = &mut end => break,
-            // The sources outlive this: they end when nobody listens.
-            Some(one) = news.recv() => watching.take(one),
-            _ = tick.tick() => watching.board.passed(wall()),
+            Some(one) = news.recv() => watching.take(one, api.moment()),
+            _ = tick.tick() => watching.board.passed(wall(), watching.heard),
         };
         if !watching.tell(&mut show, told)? {
             return Ok(ExitCode::SUCCESS);
@@ -116,11 +164,12 @@ pub(crate) async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
             && drawn.is_none_or(|drawn| now.since(drawn) >= FRAME)
         {
             drawn = Some(now);
+            let trouble: Vec<&str> = watching.trouble.values().map(String::as_str).collect();
             screen.draw(
                 &watching.board,
                 watching.pods.as_deref(),
                 api.moment(),
-                &watching.trouble,
+                &trouble,
             )?;
         }
     }
@@ -130,15 +179,26 @@ pub(crate) async fn run(options: WatchOptions) -> Result<ExitCode, Failure> {
         ..begun
     };
     watching.tell(&mut show, vec![ended])?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+async fn look(options: &WatchOptions) -> Result<(Arc<Api>, Wanted), Failure> {
+    let api = Arc::new(Api::of(&options.cluster).await?);
+    let wanted = options.wanted.clone().at(&api, options.everywhere);
+    super::gather::gather_some(&api, &wanted).await?;
+    Ok((api, wanted))
 }
 
 struct Watching {
     board: Board,
     pods: Option<Vec<Pod>>,
     record: Option<(PathBuf, File)>,
-    /// What cannot be seen.
-    trouble: Vec<String>,
+    /// What cannot be seen, by whose trouble it is.
+    trouble: BTreeMap<&'static str, String>,
+    /// What has changed about that, for those who read lines.
+    notes: Vec<String>,
+    /// When a question was asked last that the server has answered.
+    heard: i64,
 }
 
 enum Show {
@@ -147,8 +207,8 @@ enum Show {
 }
 
 impl Show {
-    /// Whether to go on, after the next key. Never ends where there are no keys.
-    async fn key(&mut self) -> bool {
+    /// What the next key asks for. Never ends where there are no keys.
+    async fn key(&mut self) -> Pressed {
         match self {
             Self::Lines { .. } => std::future::pending().await,
             Self::Screen(screen) => screen.key().await,
@@ -157,17 +217,19 @@ impl Show {
 }
 
 impl Watching {
-    fn take(&mut self, news: News) -> Vec<Moment> {
+    fn take(&mut self, news: News, moment: judge::Moment) -> Vec<Moment> {
         let at = wall();
+        let over = |lock: &Lock| judge::judge(lock, None, moment).is(judge::Word::Expired);
         match news {
             News::All(kind, locks) => {
-                self.trouble.retain(|told| !told.starts_with(kind.plural()));
                 let there: Vec<_> = locks.iter().map(key).collect();
                 let mut told = self.board.only(at, kind, &there);
-                told.extend(locks.into_iter().flat_map(|lock| self.board.seen(at, lock)));
+                for lock in locks {
+                    told.extend(self.board.seen(at, over(&lock), lock));
+                }
                 told
             }
-            News::One(lock) => self.board.seen(at, lock),
+            News::One(lock) => self.board.seen(at, over(&lock), lock),
             News::Gone(lock) => self.board.gone(at, &key(&lock)),
             News::Torn(kind) => {
                 self.board.torn(kind);
@@ -177,22 +239,41 @@ impl Watching {
                 self.pods = pods;
                 Vec::new()
             }
-            News::Trouble(told) => {
-                self.trouble.push(told);
+            News::Heard(asked) => {
+                self.heard = asked;
+                Vec::new()
+            }
+            News::Trouble(whose, told) => {
+                self.trouble(whose, told);
                 Vec::new()
             }
         }
     }
 
+    fn trouble(&mut self, whose: &'static str, told: Option<String>) {
+        match told {
+            Some(told) if self.trouble.get(whose) == Some(&told) => {}
+            Some(told) => {
+                self.notes.push(told.clone());
+                self.trouble.insert(whose, told);
+            }
+            None if self.trouble.remove(whose).is_none() => {}
+            None if whose == source::SERVER => {
+                self.notes.push("the API server answers again".to_owned());
+            }
+            None => self.notes.push(format!("{whose} are seen again")),
+        }
+    }
+
     /// Whether anybody reads it.
     fn tell(&mut self, show: &mut Show, told: Vec<Moment>) -> Result<bool, Failure> {
-        if let Show::Lines { .. } = show {
-            for line in self.trouble.drain(..) {
+        for line in self.notes.drain(..) {
+            if let Show::Lines { .. } = show {
                 console::note(&format!("tenure: {line}"));
             }
         }
         for moment in told {
-            let json = serde_json::to_string(&moment).unwrap_or_default();
+            let json = harmless_json(&serde_json::to_string(&moment).unwrap_or_default());
             if let Some((name, file)) = &mut self.record {
                 writeln!(file, "{json}").map_err(|error| {
                     Failure::failed(format!(

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::{
     board::Board,
-    choice::Choice,
+    choice::{Choice, Pressed},
     view::{Seen, picture},
 };
 use crate::{
@@ -92,11 +92,11 @@ impl Screen {
         })
     }
 
-    /// Takes the next key; whether to go on after it. Cancel safe.
-    pub(crate) async fn key(&mut self) -> bool {
+    /// Takes the next key; what it asks for. Cancel safe.
+    pub(super) async fn key(&mut self) -> Pressed {
         match self.keys.recv().await {
             Some(key) => self.choice.press(key),
-            None => false,
+            None => Pressed::End,
         }
     }
 
@@ -105,7 +105,7 @@ impl Screen {
         board: &Board,
         pods: Option<&[Pod]>,
         moment: Moment,
-        trouble: &[String],
+        trouble: &[&str],
     ) -> Result<(), Failure> {
         let colours = console::colours();
         let choice = &mut self.choice;

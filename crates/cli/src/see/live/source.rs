@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt as _, pin_mut};
-use http::Request;
 use serde_json::Value;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::{mpsc::Sender, watch::Receiver};
 
 use crate::see::{
     api::{Api, Refusal, collection, escaped},
-    gather::Wanted,
-    lock::{Kind, Lock, NODE_LEASES},
+    clock::wall,
+    gather::{Wanted, lacking},
+    kind::Kind,
+    lock::{Lock, NODE_LEASES},
     pods::Pod,
 };
 
@@ -23,8 +24,10 @@ pub(crate) enum News {
     /// A watch ended: until the next list, something may be missed.
     Torn(Kind),
     Pods(Option<Vec<Pod>>),
-    /// Something cannot be seen.
-    Trouble(String),
+    /// The server has answered what was asked at that time, in microseconds since 1970.
+    Heard(i64),
+    /// Of what cannot be seen, or is seen again: whose trouble it is, and which.
+    Trouble(&'static str, Option<String>),
 }
 
 /// From a failure to the next try.
@@ -32,29 +35,39 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Kinds that are not there, or not to be seen, may be there later.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 const PODS_EVERY: Duration = Duration::from_secs(10);
+const HEART_EVERY: Duration = Duration::from_secs(2);
 /// The longest line of a watch that is taken.
 const MOST_BYTES: usize = 4 << 20;
+/// A watch can go blind (L15), so none is trusted for ever: the server ends it after that long, and
+/// this side a little later.
+const WATCH_SECONDS: u64 = 290;
+const WATCH_LIMIT: Duration = Duration::from_secs(300);
 
-/// Tells about one kind for ever. Ends when nobody listens.
-pub(crate) async fn follow(api: Arc<Api>, kind: Kind, wanted: Wanted, tell: Sender<News>) {
+/// What the server itself is called among the troubles.
+pub(crate) const SERVER: &str = "server";
+
+/// Tells about one kind for ever. Ends when nobody listens. `cut` changes when the server was found
+/// not to answer: what was open then may never end by itself.
+pub(crate) async fn follow(
+    api: Arc<Api>,
+    kind: Kind,
+    wanted: Wanted,
+    tell: Sender<News>,
+    mut cut: Receiver<()>,
+) {
     let path = collection(
         kind.group(),
         "v1",
         kind.plural(),
         wanted.namespace.as_deref(),
     );
-    let selector = match &wanted.name {
-        Some(name) => format!("fieldSelector=metadata.name%3D{name}"),
-        None => String::new(),
-    };
+    let selector = wanted.selector(kind);
     let named = wanted.name.is_some() || wanted.namespace.as_deref() == Some(NODE_LEASES);
     // A ConfigMap that holds something is a lock only to whoever says so.
     let named = named && (kind != Kind::ConfigMap || wanted.kind.is_some());
-    let mut told = None;
     while !tell.is_closed() {
         let pause = match api.list_at(&path, &selector, false).await {
             Ok((objects, version)) => {
-                told = None;
                 let locks = objects
                     .iter()
                     .filter_map(|object| Lock::read(kind, object, named));
@@ -63,11 +76,20 @@ pub(crate) async fn follow(api: Arc<Api>, kind: Kind, wanted: Wanted, tell: Send
                     return;
                 }
                 let uri = format!(
-                    "{path}?watch=true&allowWatchBookmarks=false&resourceVersion={}&{selector}",
+                    "{path}?watch=true&allowWatchBookmarks=false&timeoutSeconds={WATCH_SECONDS}\
+                     &resourceVersion={}&{selector}",
                     escaped(&version)
                 );
-                // How it ended does not matter: what was missed is in the next list.
-                let _ = Box::pin(watch(&api, uri, kind, named, &tell)).await;
+                cut.mark_unchanged();
+                let watching = Box::pin(watch(&api, uri, kind, named, &tell));
+                // How it ended does not matter, if it ever began: what was missed is in the next list.
+                let refused = tokio::select! {
+                    ended = tokio::time::timeout(WATCH_LIMIT, watching) => ended.ok().flatten(),
+                    _ = cut.changed() => None,
+                };
+                if let Some(refusal) = refused {
+                    trouble(&tell, (kind.plural(), "watch"), &wanted, &refusal).await;
+                }
                 if tell.send(News::Torn(kind)).await.is_err() {
                     return;
                 }
@@ -76,12 +98,8 @@ pub(crate) async fn follow(api: Arc<Api>, kind: Kind, wanted: Wanted, tell: Send
             // Most clusters have no LeaderLocks.
             Err(Refusal::NotFound) => LONG_PAUSE,
             Err(refusal) => {
-                let trouble = format!("{} are not shown: {}", kind.plural(), refusal.told());
-                if told.as_ref() != Some(&trouble) {
-                    let _ = tell.send(News::Torn(kind)).await;
-                    let _ = tell.send(News::Trouble(trouble.clone())).await;
-                    told = Some(trouble);
-                }
+                let _ = tell.send(News::Torn(kind)).await;
+                trouble(&tell, (kind.plural(), "list"), &wanted, &refusal).await;
                 if matches!(refusal, Refusal::Forbidden(_)) {
                     LONG_PAUSE
                 } else {
@@ -95,12 +113,19 @@ pub(crate) async fn follow(api: Arc<Api>, kind: Kind, wanted: Wanted, tell: Send
 
 /// Tells about Pods, now and then.
 pub(crate) async fn pods(api: Arc<Api>, wanted: Wanted, tell: Sender<News>) {
-    let path = collection("", "v1", "pods", wanted.namespace.as_deref());
+    const PODS: &str = "pods";
+    let path = collection("", "v1", PODS, wanted.namespace.as_deref());
     loop {
-        let pods = api.list(&path, "", false).await;
-        let pods = pods
-            .ok()
-            .map(|pods| pods.iter().filter_map(Pod::read).collect());
+        let pods = match api.list(&path, "", false).await {
+            Ok(pods) => {
+                let _ = tell.send(News::Trouble(PODS, None)).await;
+                Some(pods.iter().filter_map(Pod::read).collect())
+            }
+            Err(refusal) => {
+                trouble(&tell, (PODS, "list"), &wanted, &refusal).await;
+                None
+            }
+        };
         if tell.send(News::Pods(pods)).await.is_err() {
             return;
         }
@@ -108,9 +133,67 @@ pub(crate) async fn pods(api: Arc<Api>, wanted: Wanted, tell: Sender<News>) {
     }
 }
 
-async fn watch(api: &Api, uri: String, kind: Kind, named: bool, tell: &Sender<News>) -> Option<()> {
-    let request = Request::get(uri).body(Vec::new()).ok()?;
-    let stream = api.client().request_stream(request).await.ok()?;
+/// Tells whether the server answers at all, and cuts what is open when it does not.
+pub(crate) async fn heart(api: Arc<Api>, tell: Sender<News>, cut: tokio::sync::watch::Sender<()>) {
+    loop {
+        let asked = wall();
+        // Whether it says its version does not matter: that it answers does.
+        let told = if let Err(Refusal::Silent(told, _)) = api.get("/version").await {
+            cut.send_replace(());
+            Some(told)
+        } else {
+            let _ = tell.send(News::Heard(asked)).await;
+            None
+        };
+        if tell.send(News::Trouble(SERVER, told)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(HEART_EVERY).await;
+    }
+}
+
+/// Of a server that does not answer, its heart tells once for all.
+async fn trouble(
+    tell: &Sender<News>,
+    (what, verb): (&'static str, &str),
+    wanted: &Wanted,
+    refusal: &Refusal,
+) {
+    let lacking = match refusal {
+        Refusal::Silent(..) => return,
+        _ if verb == "list" => lacking(what, verb, &wanted.place(), refusal),
+        _ => format!(
+            "{what} are shown late, for want of a watch: {}",
+            refusal.told()
+        ),
+    };
+    let _ = tell.send(News::Trouble(what, Some(lacking))).await;
+}
+
+/// Until it ends, or why it never began.
+async fn watch(
+    api: &Api,
+    uri: String,
+    kind: Kind,
+    named: bool,
+    tell: &Sender<News>,
+) -> Option<Refusal> {
+    match api.watch(&uri).await {
+        Ok(stream) => {
+            let _ = tell.send(News::Trouble(kind.plural(), None)).await;
+            events(stream, kind, named, tell).await;
+            None
+        }
+        Err(refusal) => Some(refusal),
+    }
+}
+
+async fn events(
+    stream: impl AsyncRead,
+    kind: Kind,
+    named: bool,
+    tell: &Sender<News>,
+) -> Option<()> {
     pin_mut!(stream);
     let mut lines = Lines {
         reader: stream,

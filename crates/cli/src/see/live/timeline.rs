@@ -21,6 +21,14 @@ use crate::{
 const MOST_BYTES: u64 = 1 << 20;
 
 pub(crate) fn run(file: &Path, out: &Path) -> Result<ExitCode, Failure> {
+    if let (Ok(one), Ok(other)) = (file.canonicalize(), out.canonicalize())
+        && one == other
+    {
+        return Err(Failure::usage(format!(
+            "--svg would be written over {}; name another file for the picture",
+            file.display()
+        )));
+    }
     let moments = read(file)?;
     let picture = svg(&drawn(&moments));
     std::fs::write(out, picture).map_err(|error| {
@@ -56,8 +64,8 @@ fn read(file: &Path) -> Result<Vec<Moment>, Failure> {
         }
         match serde_json::from_slice::<Moment>(&line) {
             Ok(moment) => moments.push(moment),
-            // A watch that was killed leaves half a line behind.
-            Err(_) if !line.ends_with(b"\n") => break,
+            // A watch that was killed leaves half a line behind, at the end of the file.
+            Err(_) if !line.ends_with(b"\n") && limited.limit() > 0 => break,
             Err(error) => {
                 return Err(Failure::failed(format!(
                     "line {number} of {} is not what `tenure watch --record` writes; leave it out",

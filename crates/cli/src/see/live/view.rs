@@ -15,8 +15,9 @@ use super::{
 };
 use crate::see::{
     judge::{Judgement, Moment, Word, judge},
+    lock::Lock,
     pods::Pod,
-    text::{columns, cut, harmless, span},
+    text::{columns, cut, harmless, span, wrap},
 };
 
 /// What is drawn.
@@ -24,9 +25,12 @@ pub(super) struct Seen<'a> {
     pub(super) board: &'a Board,
     pub(super) pods: Option<&'a [Pod]>,
     pub(super) moment: Moment,
-    pub(super) trouble: &'a [String],
+    pub(super) trouble: &'a [&'a str],
     pub(super) colours: bool,
 }
+
+/// Below that a title has a line to itself.
+const LEAST_TITLE: usize = 12;
 
 const HELD: char = '█';
 const STANDS: char = '─';
@@ -52,7 +56,7 @@ pub(super) fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choic
     };
     let mut lines = vec![Line::styled(
         cut(
-            &format!("{} locks, {passed}, by {order}", rows.len()),
+            &format!("{}, {passed}, by {order}", counted(rows.len())),
             width,
         ),
         bold,
@@ -66,12 +70,20 @@ pub(super) fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choic
     } else {
         "q end  / filter  s sort  ↑↓ scroll".to_owned()
     };
-    let body: Vec<Line<'static>> = rows
+    let mut body: Vec<Line<'static>> = rows
         .iter()
         .flat_map(|(key, track, judgement)| {
             lanes(seen, choice, key, track, judgement.as_ref(), width, now)
         })
         .collect();
+    if body.is_empty() {
+        let told = if choice.filter.is_empty() {
+            "No lock is there yet: who holds one appears here."
+        } else {
+            "No lock fits the filter."
+        };
+        body.extend(wrap(told, width, 0).into_iter().map(Line::raw));
+    }
     let tail = seen.trouble.len().min(2);
     let room = height.saturating_sub(2 + tail);
     choice.scrolled = choice.scrolled.min(body.len().saturating_sub(room));
@@ -91,6 +103,13 @@ pub(super) fn picture(frame: &mut Frame<'_>, seen: &Seen<'_>, choice: &mut Choic
         Style::new().add_modifier(Modifier::DIM),
     ));
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn counted(locks: usize) -> String {
+    match locks {
+        1 => "1 lock".to_owned(),
+        many => format!("{many} locks"),
+    }
 }
 
 type Row<'a> = (&'a Key, &'a Track, Option<Judgement>);
@@ -120,7 +139,7 @@ fn rows<'a>(seen: &Seen<'a>, choice: &Choice) -> Vec<Row<'a>> {
         })
         .collect();
     match choice.order {
-        Order::Name => {}
+        Order::Name => rows.sort_by(|(a, ..), (b, ..)| (&a.0, &a.2, &a.1).cmp(&(&b.0, &b.2, &b.1))),
         Order::Holder => rows.sort_by(|(_, a, _), (_, b, _)| {
             let holder = |track: &Track| track.present().map(|term| term.holder.clone());
             holder(a).cmp(&holder(b))
@@ -184,14 +203,22 @@ fn lanes(
     } else {
         format!("{title} ({kind})")
     };
+    let title = harmless(&title);
+    let bold = |title: &str, room: usize| {
+        Span::styled(cut(title, room), Style::new().add_modifier(Modifier::BOLD))
+    };
     let room = width.saturating_sub(columns(&told) + 1);
-    let title = cut(&harmless(&title), room);
-    let pad = " ".repeat(width.saturating_sub(columns(&title) + columns(&told)));
-    let mut lines = vec![Line::from(vec![
-        Span::styled(title, Style::new().add_modifier(Modifier::BOLD)),
-        Span::raw(pad),
-        Span::styled(told, paint(colour)),
-    ])];
+    let mut lines = if room >= LEAST_TITLE.min(columns(&title)) {
+        let title = bold(&title, room);
+        let pad = width.saturating_sub(title.width() + columns(&told));
+        let told = Span::styled(told, paint(colour));
+        vec![Line::from(vec![title, Span::raw(" ".repeat(pad)), told])]
+    } else {
+        vec![
+            Line::from(bold(&title, width)),
+            Line::styled(told, paint(colour)),
+        ]
+    };
     let label = if width < 60 { 14 } else { 30 }.min(width / 2);
     let bar = Bar {
         begin: seen.board.begin,
@@ -223,6 +250,12 @@ fn lanes(
         if known.insert(term.holder.as_str()) {
             lane(&term.holder, bar.terms(track, &term.holder));
         }
+    }
+    // It stood there before the watching began, and was over by then.
+    let holder = track.lock.as_ref().and_then(Lock::holder);
+    if let Some(holder) = holder.filter(|holder| !known.contains(holder)) {
+        known.insert(holder);
+        lane(holder, vec![' '; bar.width]);
     }
     let waiting = judgement
         .iter()
@@ -302,7 +335,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::see::lock::{Kind, Lock};
+    use crate::see::{kind::Kind, live::choice::Pressed, lock::Lock};
 
     const S: i64 = 1_000_000;
 
@@ -316,24 +349,27 @@ mod tests {
 
     fn board() -> Board {
         let mut board = Board::new(0);
-        board.seen(0, lease("nightly", "worker-0_x"));
-        board.seen(4 * S, lease("nightly", ""));
-        board.seen(6 * S, lease("nightly", "worker-1_\x1b[2J"));
-        board.seen(2 * S, lease("reports", "worker-2_x"));
+        board.seen(0, false, lease("nightly", "worker-0_x"));
+        board.seen(4 * S, false, lease("nightly", ""));
+        board.seen(6 * S, false, lease("nightly", "worker-1_\x1b[2J"));
+        board.seen(2 * S, false, lease("reports", "worker-2_x"));
         board
     }
 
     fn shown(width: u16, height: u16, choice: &mut Choice) -> Vec<String> {
-        let board = board();
+        drawn(&board(), width, height, choice)
+    }
+
+    fn drawn(board: &Board, width: u16, height: u16, choice: &mut Choice) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         let moment = Moment {
             now: 10 * S,
             within: 0,
             ahead: Some(0),
         };
-        let trouble = ["pods are not shown".to_owned()];
+        let trouble = ["pods are not shown"];
         let seen = Seen {
-            board: &board,
+            board,
             pods: None,
             moment,
             trouble: &trouble,
@@ -350,7 +386,7 @@ mod tests {
             .collect()
     }
 
-    fn press(choice: &mut Choice, code: KeyCode) -> bool {
+    fn press(choice: &mut Choice, code: KeyCode) -> Pressed {
         choice.press(KeyEvent::new(code, KeyModifiers::NONE))
     }
 
@@ -386,6 +422,32 @@ mod tests {
     }
 
     #[test]
+    fn a_locks_name_stays_where_its_words_leave_no_room() {
+        let mut board = Board::new(0);
+        let mut odd = lease("nightly-backup", "worker-0");
+        odd.remarks.push("odd".to_owned());
+        odd.paused = Some("paused".to_owned());
+        board.seen(0, false, odd);
+        let text = drawn(&board, 20, 8, &mut Choice::default()).join("\n");
+        assert!(
+            text.contains("nightly-backup") && text.contains("paused,strange"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_show_that_is_said() {
+        let text = drawn(&Board::new(0), 80, 8, &mut Choice::default()).join("\n");
+        assert!(text.contains("No lock is there yet"), "{text}");
+        let mut choice = Choice {
+            filter: "nobody".to_owned(),
+            ..Choice::default()
+        };
+        let text = shown(80, 8, &mut choice).join("\n");
+        assert!(text.contains("No lock fits the filter"), "{text}");
+    }
+
+    #[test]
     fn keys_filter_and_sort_and_end() {
         let mut choice = Choice::default();
         for code in [
@@ -395,9 +457,9 @@ mod tests {
             KeyCode::Backspace,
             KeyCode::Char('e'),
         ] {
-            assert!(press(&mut choice, code), "{code:?}");
+            assert_eq!(press(&mut choice, code), Pressed::On, "{code:?}");
         }
-        assert!(press(&mut choice, KeyCode::Enter));
+        assert_eq!(press(&mut choice, KeyCode::Enter), Pressed::On);
         let text = shown(80, 12, &mut choice).join("\n");
         assert!(
             text.contains("reports") && !text.contains("nightly"),
@@ -411,10 +473,14 @@ mod tests {
         // By the newest term.
         assert!(text.find("nightly") < text.find("reports"), "{text}");
         assert!(text.contains("by newest"), "{text}");
+        press(&mut choice, KeyCode::End);
+        let text = shown(80, 5, &mut choice).join("\n");
+        assert!(text.contains("worker-2_x"), "{text}");
         press(&mut choice, KeyCode::PageDown);
         shown(80, 12, &mut choice);
         assert_eq!(choice.scrolled, 0, "there is nothing to scroll to");
-        assert!(!press(&mut choice, KeyCode::Char('q')));
-        assert!(!choice.press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));
+        assert_eq!(press(&mut choice, KeyCode::Char('q')), Pressed::End);
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(choice.press(interrupt), Pressed::Interrupt);
     }
 }

@@ -71,3 +71,80 @@ fn who_wrote_it_is_told_by_what_is_in_it() {
     assert_eq!(lock.holder(), Some("h_1"));
     assert_eq!(lock.renewed().unwrap().transitions, Some(3));
 }
+
+fn owned_by(references: &serde_json::Value, record: Option<&str>) -> ForLife {
+    let mut object = json!({"metadata": {"name": "l", "ownerReferences": references}});
+    if let Some(record) = record {
+        object["metadata"]["annotations"] = json!({OWNER_ANNOTATION: record});
+    }
+    match Lock::read(Kind::ConfigMap, &object, true).unwrap().hold {
+        Hold::ForLife(life) => life,
+        Hold::Renewed(_) => panic!("{object}"),
+    }
+}
+
+#[test]
+fn f1_the_annotation_names_the_owner_and_the_reference_only_where_there_is_none() {
+    let pod = json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]);
+    let record = r#"{"pod":"p","podUid":"u","term":"n-1"}"#;
+    let owner = Owner {
+        name: "p".to_owned(),
+        uid: "u".to_owned(),
+    };
+    for (references, record) in [
+        (&pod, None),
+        (&pod, Some(record)),
+        (&json!([]), Some(record)),
+        (&json!(null), Some(record)),
+    ] {
+        let life = owned_by(references, record);
+        assert_eq!(life.owner.as_ref(), Some(&owner), "{references} {record:?}");
+        assert_eq!(life.foreign, None);
+        assert_eq!(life.term.as_deref(), record.map(|_| "n-1"));
+    }
+}
+
+#[test]
+fn f11_what_is_no_lock_to_tenure_is_called_so() {
+    let pod = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u"});
+    let deployment = json!([{"kind": "Deployment", "name": "d", "uid": "u"}]);
+    let record = r#"{"pod":"p","podUid":"u","term":"n-1"}"#;
+    for (references, record, told) in [
+        (json!([]), None, "no Pod owns it"),
+        (deployment, None, "its owner is no Pod"),
+        (json!([pod("p"), pod("q")]), None, "it has 2 owners"),
+        (json!([pod("")]), None, "names no Pod whole"),
+        (json!([pod("q")]), Some(record), "names another Pod"),
+        (json!([pod("p")]), Some("{"), "cannot be understood"),
+        (
+            json!([pod("p")]),
+            Some(r#"{"podUid":"u"}"#),
+            "cannot be understood",
+        ),
+    ] {
+        let life = owned_by(&references, record);
+        let foreign = life.foreign.unwrap_or_default();
+        assert!(foreign.contains(told), "{references}: {foreign:?}");
+        assert_eq!((life.owner, life.term), (None, None), "{references}");
+    }
+}
+
+#[test]
+fn tenures_annotation_speaks_for_its_own_holder_and_renewal_only() {
+    let lease = |holder: &str, renewed: &str| {
+        let mark = r#"{"holder":"a","renewTime":"2026-03-01T09:30:00.000000Z","released":true}"#;
+        let object = json!({
+            "metadata": {"annotations": {WRITE_ANNOTATION: mark}},
+            "spec": {"holderIdentity": holder, "renewTime": renewed},
+        });
+        let lock = Lock::read(Kind::Lease, &object, true).unwrap();
+        let renewed = lock.renewed().unwrap();
+        (lock.writer, renewed.by_tenure, renewed.written_by_another)
+    };
+    let (then, later) = ("2026-03-01T09:30:00Z", "2026-03-01T09:30:01Z");
+    let another = "another program, after tenure";
+    assert_eq!(lease("a", then), ("tenure", true, false));
+    assert_eq!(lease("a", later), (another, false, true));
+    assert_eq!(lease("b", then), (another, false, false));
+    assert_eq!(lease("b", later), (another, false, false));
+}
