@@ -1,6 +1,8 @@
 //! Belief ends H after the moment before the first byte of a write left, of a write that stands or
 //! stood in the Lease (L1, L6); and what has ended is over (L9).
 
+use tenure_core::Notice;
+
 use crate::{
     clock::{MILLI, Nanos},
     ledger::Ledger,
@@ -16,6 +18,9 @@ pub(super) struct Validity {
     sent: Vec<(ProcessId, Nanos)>,
     /// Until when each process was last known to believe, and by which token.
     known: Vec<(ProcessId, u64, Nanos)>,
+    /// Nobody is stopped between a reading of the clock and what comes of it, in a world in which
+    /// changes of the holder are told: the pure protocol's.
+    fresh: bool,
 }
 
 impl Invariant for Validity {
@@ -48,6 +53,13 @@ impl Invariant for Validity {
                 }
                 goes_on
             }
+            Happening::Notice {
+                notice: Notice::Holder(_),
+                ..
+            } => {
+                self.fresh = true;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -70,7 +82,7 @@ impl Validity {
         // A clock that stands still, or runs as it likes, takes no time for its own; and where history
         // was taken back, tokens come again.
         let excused = process.bad_clock || process.was_paused || ledger.restored();
-        if !process.ours || excused {
+        if !process.ours || !self.fresh || excused {
             return Ok(());
         }
         match known {
