@@ -43,6 +43,13 @@ fn l26_what_people_ask_restarts_no_wait() {
     }
 }
 
+/// Late news of the Lease that stood there before forbids a create, which is waited out; the checker
+/// asked whoever had created it to lead, or to give it back.
+#[test]
+fn l14_a_create_that_late_news_forbids_is_neither_led_by_nor_given_back() {
+    holds(9_038_702, None, Depth::Core);
+}
+
 /// In a calm run nothing ends a term: a request that is none to it least of all.
 #[test]
 fn l25_a_request_that_is_none_to_the_present_term_ends_no_term() {

@@ -27,8 +27,8 @@ pub(super) struct Turns {
     /// When somebody else than the process that wrote last has written last.
     others: Nanos,
     writer: Option<Author>,
-    /// When the lock was written last.
-    last: Nanos,
+    /// The lock was written before.
+    was_there: bool,
     /// The longest duration that was ever written.
     longest: Nanos,
     candidates: Vec<Candidate>,
@@ -187,10 +187,11 @@ impl Turns {
             self.released = Some(Released { at, by, known });
         }
         let acquires = |after: &Snapshot| after.holder.is_some() && after.acquired == after.renewed;
-        // A create that may have been overtaken grants nothing, and is waited out (L14).
+        // Where there was a Lease before, late news of it may forbid a create, which is then waited
+        // out (L14).
         let of_a_lease = write.after.as_ref().is_some_and(|s| s.protects > 0);
-        let overtaken = of_a_lease && write.before.is_none() && self.last >= write.sent;
-        self.last = at.max(1);
+        let overtaken = of_a_lease && write.before.is_none() && self.was_there;
+        self.was_there = true;
         let acquired = by.is_some() && !overtaken && write.after.as_ref().is_some_and(acquires);
         self.kept = acquired.then_some(Free { at, by });
         let begins = by.is_some() && is_free(&write.after) && !paused && self.is_simple(at);

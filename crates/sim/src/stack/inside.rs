@@ -49,9 +49,9 @@ pub(super) struct Inside {
 /// Something that a process did.
 pub(super) enum Out {
     /// It is to be told.
-    Tell(Happening),
+    Tell(Box<Happening>),
     /// A request left.
-    Request(Outgoing),
+    Request(Box<Outgoing>),
     /// A write to the fenced resource left.
     Fence(u64),
 }
@@ -162,7 +162,7 @@ impl Inside {
     }
 
     pub(super) fn tell(&self, what: Happening) {
-        self.emit(Out::Tell(what));
+        self.emit(Out::Tell(Box::new(what)));
     }
 
     /// The moment of true time at which its clock shows that.
@@ -309,14 +309,14 @@ impl Inside {
         for what in told {
             let late = stopped && !begins(&what);
             let at = if late { now + 2 } else { now };
-            state.out.push((at, Out::Tell(what)));
+            state.out.push((at, Out::Tell(Box::new(what))));
         }
         if stopped {
             let slept = Happening::Slept {
                 process: self.id,
                 since: now,
             };
-            state.out.push((now + 1, Out::Tell(slept)));
+            state.out.push((now + 1, Out::Tell(Box::new(slept))));
         }
     }
 

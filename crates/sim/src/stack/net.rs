@@ -77,7 +77,7 @@ impl Service<Request<Body>> for Network {
         inside.look(inside.clock.reading(), false);
         let (answer, answered) = oneshot::channel();
         let number = inside.next_number();
-        inside.emit(Out::Request(Outgoing {
+        inside.emit(Out::Request(Box::new(Outgoing {
             number,
             method: parts.method,
             uri: parts.uri,
@@ -85,7 +85,7 @@ impl Service<Request<Body>> for Network {
             body,
             idle: inside.is_idle(),
             answer,
-        }));
+        })));
         inside.gate.stop.store(true, Ordering::Relaxed);
         inside.clock.expect(self.limit + Duration::from_millis(1));
         Box::pin(async move {

@@ -152,8 +152,8 @@ impl World<'_> {
         }
         for (at, out) in out {
             let due = match out {
-                Out::Tell(what) => Due::Tell(Some(id), Box::new(what)),
-                Out::Request(request) => Due::Leaves(id, Box::new(request)),
+                Out::Tell(what) => Due::Tell(Some(id), what),
+                Out::Request(request) => Due::Leaves(id, request),
                 Out::Fence(token) => Due::FenceLeaves(id, token),
             };
             self.at(at, due);
