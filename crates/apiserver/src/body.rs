@@ -58,10 +58,14 @@ impl http_body::Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ConnectionLost>>> {
         match &mut self.0 {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Content::Events(stream) => stream
-                .as_mut()
-                .poll_next(cx)
-                .map(|next| next.map(|b| Ok(Frame::data(b)))),
+            Content::Events(stream) => {
+                let next = stream.as_mut().poll_next(cx);
+                if matches!(next, Poll::Ready(None)) {
+                    // Not every stream may be asked once more, and a body may.
+                    self.0 = Content::Whole(None);
+                }
+                next.map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Content::Lost => {
                 self.0 = Content::Whole(None);
                 Poll::Ready(Some(Err(ConnectionLost)))
@@ -79,6 +83,29 @@ impl http_body::Body for ResponseBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
             Content::Events(_) | Content::Lost => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[test]
+    fn events_that_are_over_stay_over_however_often_they_are_asked_for() {
+        let one = futures::stream::unfold(true, async |first| {
+            first.then_some((Bytes::from_static(b"{}"), false))
+        });
+        let mut body = ResponseBody::events(one);
+        assert!(matches!(body.frame().now_or_never(), Some(Some(Ok(_)))));
+        assert!(!body.is_end_stream());
+        for _ in 0..2 {
+            assert!(matches!(body.frame().now_or_never(), Some(None)));
+            assert!(body.is_end_stream());
         }
     }
 }

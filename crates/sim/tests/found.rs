@@ -50,6 +50,12 @@ fn l14_a_create_that_late_news_forbids_is_neither_led_by_nor_given_back() {
     holds(9_038_702, None, Depth::Core);
 }
 
+/// A takeover that arrives after its try was given up runs out by itself.
+#[test]
+fn l11_a_takeover_that_arrives_when_nobody_waits_for_it_any_more_is_not_given_back() {
+    holds(33_395, Some(LockKind::Lease), Depth::Core);
+}
+
 /// In a calm run nothing ends a term: a request that is none to it least of all.
 #[test]
 fn l25_a_request_that_is_none_to_the_present_term_ends_no_term() {

@@ -67,6 +67,9 @@ struct Candidate {
 /// Patience, spread, a look of who has no watch, and two calls, for the longest retry period.
 const SOON: Nanos = 9 * SECOND;
 
+/// Shorter than every call limit for a Lease.
+const LATE: Nanos = SECOND / 2;
+
 /// Who knows that a lock for life is gone wakes up at once.
 const AWAKE: Nanos = 2 * SECOND;
 
@@ -192,7 +195,10 @@ impl Turns {
         let of_a_lease = write.after.as_ref().is_some_and(|s| s.protects > 0);
         let overtaken = of_a_lease && write.before.is_none() && self.was_there;
         self.was_there = true;
-        let acquired = by.is_some() && !overtaken && write.after.as_ref().is_some_and(acquires);
+        // What arrives so late may belong to a try that was given up, and runs out by itself.
+        let given_up = of_a_lease && at > write.sent + LATE;
+        let acquired =
+            by.is_some() && !overtaken && !given_up && write.after.as_ref().is_some_and(acquires);
         self.kept = acquired.then_some(Free { at, by });
         let begins = by.is_some() && is_free(&write.after) && !paused && self.is_simple(at);
         self.free = begins.then_some(Free { at, by });
