@@ -243,15 +243,7 @@ async fn a_variable_that_is_no_text_is_named() {
 async fn whoever_waits_waits_no_longer_where_the_server_does_not_answer() {
     // It takes connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let kubeconfig = serde_json::json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "a",
-        "clusters": [{"name": "a", "cluster": {"server": url}}],
-        "users": [{"name": "a", "user": {}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-    });
-    std::fs::write(file.path(), kubeconfig.to_string()).unwrap();
+    let file = common::kubeconfig_of(&silent);
     let path = file.path().to_str().unwrap();
     let flags = ["run", "nightly", "-w", "200ms", "--kubeconfig", path];
     let mut command = common::tenure(&flags);

@@ -297,15 +297,7 @@ fn what_cannot_be_listened_on_is_refused_in_one_line_with_what_to_do() {
 async fn ctrl_c_is_answered_before_there_is_an_election() {
     // A server that takes connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "a",
-        "clusters": [{"name": "a", "cluster": {"server": url}}],
-        "users": [{"name": "a", "user": {}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-    });
-    std::fs::write(file.path(), kubeconfig.to_string()).unwrap();
+    let file = common::kubeconfig_of(&silent);
     let path = file.path().to_str().unwrap();
     let args = [
         "sidecar",

@@ -23,6 +23,20 @@ use tenure::clock::{Clock as _, SystemClock};
 /// The longest that anything here may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// A kubeconfig file for a server without TLS, whatever that answers.
+pub fn kubeconfig_of(server: &std::net::TcpListener) -> tempfile::NamedTempFile {
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let kubeconfig = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{"name": "a", "cluster": {"server": url}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), kubeconfig.to_string()).unwrap();
+    file
+}
+
 /// The program, in an environment in which it finds no cluster by itself.
 pub fn tenure(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
