@@ -18,10 +18,14 @@ use crate::{
 
 /// The default lease duration of both.
 const LEASE: i64 = 15_000_000_000;
-/// Floor rounds for each round of the contestants.
+/// So many locks, each with candidates of its own, lose their leaders at times of their own: nearly
+/// all of a round is waiting for a lease to run out.
+const LANES: u32 = 3;
+/// Floor rounds at a time, again and again beside the contestants.
 const FLOORS: u32 = 10;
+const FLOOR_PAUSE: Duration = Duration::from_secs(7);
 
-/// Rounds of all contestants, side by side: each is mostly waiting. The floor is in between.
+/// Rounds of all contestants, side by side, and the floor beside them.
 pub(crate) async fn measure(
     bench: &Bench,
     name: &str,
@@ -29,32 +33,79 @@ pub(crate) async fn measure(
     rounds: u32,
 ) -> Result<Vec<Series>> {
     let mut floor = Floor::start(bench, name).await?;
-    let mut fleets = Vec::new();
-    for kind in bench.contestants() {
-        let fleet = Fleet::start(bench, kind, name, standbys).await?;
-        let seen = Seen::start(bench, &fleet.lock).await?;
-        fleets.push((fleet, seen, Vec::new(), Vec::new()));
+    let lanes = LANES.min(rounds);
+    let mut contests = Vec::new();
+    for lane in 0..lanes {
+        for kind in bench.contestants() {
+            let fleet = Fleet::start(bench, kind, &format!("{name}-{lane}"), standbys).await?;
+            contests.push(Contest::of(bench, fleet).await?);
+        }
     }
-    for _ in 0..rounds {
-        floor.rounds(FLOORS).await?;
-        let all = fleets
-            .iter_mut()
-            .map(async |(fleet, seen, whole, late)| -> Result<()> {
-                let (took, later) = round(fleet, seen).await?;
-                whole.push(took);
-                late.push(later);
-                Ok(())
-            });
-        try_join_all(all).await?;
+    {
+        let each = rounds.div_ceil(lanes);
+        let all = try_join_all(contests.iter_mut().map(|contest| contest.rounds(each)));
+        tokio::pin!(all);
+        loop {
+            let floors = async {
+                floor.rounds(FLOORS).await?;
+                tokio::time::sleep(FLOOR_PAUSE).await;
+                anyhow::Ok(())
+            };
+            tokio::select! {
+                ended = &mut all => {
+                    ended?;
+                    break;
+                }
+                measured = floors => measured?,
+            }
+        }
     }
     let mut measured = floor.series();
-    for (fleet, _, whole, late) in fleets {
-        let series = |what: &str, values| Series::of(fleet.kind.name(), "ms", what, values);
-        measured.extend(series("from the kill to the next leader", whole));
-        measured.extend(series("later than it had to be", late));
-        fleet.end().await?;
+    for kind in bench.contestants() {
+        let of_kind = || contests.iter().filter(|contest| contest.fleet.kind == kind);
+        let all = |values: fn(&Contest<'_>) -> Vec<f64>| of_kind().flat_map(values).collect();
+        let series = |what: &str, values| Series::of(kind.name(), "ms", what, values);
+        measured.extend(series(
+            "from the kill to the next leader",
+            all(|contest| contest.whole.clone()),
+        ));
+        measured.extend(series(
+            "later than it had to be",
+            all(|contest| contest.late.clone()),
+        ));
     }
+    try_join_all(contests.into_iter().map(|contest| contest.fleet.end())).await?;
     Ok(measured)
+}
+
+/// The candidates of one contestant for one lock, and what their rounds came to.
+struct Contest<'a> {
+    fleet: Fleet<'a>,
+    seen: Seen,
+    whole: Vec<f64>,
+    late: Vec<f64>,
+}
+
+impl<'a> Contest<'a> {
+    async fn of(bench: &Bench, fleet: Fleet<'a>) -> Result<Self> {
+        let seen = Seen::start(bench, &fleet.lock).await?;
+        let (whole, late) = (Vec::new(), Vec::new());
+        Ok(Self {
+            fleet,
+            seen,
+            whole,
+            late,
+        })
+    }
+
+    async fn rounds(&mut self, rounds: u32) -> Result<()> {
+        for _ in 0..rounds {
+            let (whole, late) = round(&mut self.fleet, &self.seen).await?;
+            self.whole.push(whole);
+            self.late.push(late);
+        }
+        Ok(())
+    }
 }
 
 async fn round(fleet: &mut Fleet<'_>, seen: &Seen) -> Result<(f64, f64)> {

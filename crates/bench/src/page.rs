@@ -48,6 +48,8 @@ const HOW: &str = "
 - *Requests for the Lease until it leads*: what the API server counted, watches apart, from the
   process's start until it leads a Lease that did not exist.
 - *Refused writes*: what the API server counted as 409 for Leases during a round.
+- *A leader is killed*: three locks at a time, each with candidates of its own, since nearly all of a
+  round is waiting for a lease to run out. The floor is measured beside them, again and again.
 - *Later than it had to be*: a standby may not lead before the lease duration has passed since it
   last saw the Lease renewed. When that was is taken from a watch of our own on the same Lease, so
   each value may be off by a millisecond or a few, in either direction.

@@ -24,6 +24,7 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
     kinds.extend(bench.others());
     let mut times = vec![[const { Vec::new() }; 3]; kinds.len()];
     for round in 0..rounds {
+        let mut resting = Vec::new();
         for (kind, [starts, memories, requests]) in kinds.iter().zip(&mut times) {
             let lock = format!("weight-{}-{round}", kind.slug());
             let before = Requests::read(bench).await?;
@@ -34,7 +35,10 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
             requests.push(after.reads + after.writes - before.reads - before.writes);
             let mut standby = bench.candidate(*kind, &lock, "second")?;
             standby.stands_by().await?;
-            tokio::time::sleep(IDLE).await;
+            resting.push((standby, leader, memories));
+        }
+        tokio::time::sleep(IDLE).await;
+        for (standby, leader, memories) in resting {
             memories.push(memory(standby.pid)?);
             for candidate in [standby, leader] {
                 candidate.signal(Signal::TERM)?;

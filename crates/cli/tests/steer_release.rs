@@ -16,7 +16,7 @@ use common::{
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tenure_harness::PodOptions;
+use tenure_harness::{PodOptions, TestServer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_lease_is_released_only_when_it_is_certain() {
@@ -50,10 +50,7 @@ async fn a_dead_lease_is_released_only_when_it_is_certain() {
 async fn f12_a_leader_for_life_steps_down_and_a_dead_lock_is_deleted() {
     const LOCK: &str = "/api/v1/namespaces/default/configmaps/nightly";
     let server = server().await;
-    server
-        .create_pod("default", "worker-0", &PodOptions::default())
-        .await
-        .unwrap();
+    worker(&server).await;
     let standing = [
         "campaign",
         "nightly",
@@ -120,9 +117,7 @@ async fn on_a_terminal_release_asks_and_takes_nothing_but_yes_for_an_answer() {
 async fn f11_what_is_no_lock_is_neither_deleted_nor_written_to() {
     const MAPS: &str = "/api/v1/namespaces/default/configmaps";
     let server = server().await;
-    let options = PodOptions::default();
-    let pod = server.create_pod("default", "worker-0", &options).await;
-    let uid = &pod.unwrap()["metadata"]["uid"];
+    let uid = &worker(&server).await;
     let owned =
         |kind: &str| json!([{"apiVersion": "v1", "kind": kind, "name": "worker-0", "uid": uid}]);
     let record = json!({"holderIdentity": "old", "leaseDurationSeconds": 15}).to_string();
@@ -208,11 +203,7 @@ async fn l20_a_lease_of_68_years_is_broken_by_a_release() {
 async fn a_pod_of_the_same_name_is_not_taken_for_the_holders() {
     const MAPS: &str = "/api/v1/namespaces/default/configmaps";
     let server = server().await;
-    let options = PodOptions::default();
-    server
-        .create_pod("default", "worker-0", &options)
-        .await
-        .unwrap();
+    worker(&server).await;
     // The collector would remove it by an owner reference.
     let owner = json!({"pod": "worker-0", "podUid": "another", "term": "n-1"}).to_string();
     let annotations = json!({"tenure.dev/owner": owner});
@@ -234,9 +225,7 @@ async fn a_pod_of_the_same_name_is_not_taken_for_the_holders() {
 async fn the_dry_run_of_a_delete_says_what_would_be_deleted_and_in_which_state() {
     const LOCKS: &str = "/api/v1/namespaces/default/configmaps";
     let server = server().await;
-    let options = PodOptions::default();
-    let pod = server.create_pod("default", "worker-0", &options).await;
-    let uid = &pod.unwrap()["metadata"]["uid"];
+    let uid = &worker(&server).await;
     let owner = json!({"pod": "worker-0", "podUid": uid, "term": "n-1"}).to_string();
     let lock = json!({"metadata": {
         "name": "nightly",
@@ -286,4 +275,11 @@ async fn a_lock_that_a_finalizer_holds_back_is_not_said_to_be_released() {
         why.contains("stays until its finalizers are gone (example.com/kept)"),
         "{why}"
     );
+}
+
+/// A Pod `worker-0`: its uid.
+async fn worker(server: &TestServer) -> Value {
+    let options = PodOptions::default();
+    let pod = server.create_pod("default", "worker-0", &options).await;
+    pod.unwrap()["metadata"]["uid"].clone()
 }

@@ -295,13 +295,9 @@ async fn refusals(sidecar: &Sidecar, answers: &mut Answers) {
             ("authorization", "Bearer fedcba9876543210"),
         )
     };
-    while answers.ask(&closed, ask()).await.0 != 200 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    answers.until(&closed, ask, 200).await;
     std::fs::remove_file(&file).unwrap();
-    while answers.ask(&closed, ask()).await.0 != 503 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    answers.until(&closed, ask, 503).await;
     for (method, path) in &behind_security {
         let request = with(&method.to_uppercase(), path, ("host", "localhost"));
         assert_eq!(answers.ask(&closed, request).await.0, 503, "{path}");
@@ -316,10 +312,14 @@ async fn wedged(server: &ApiServer, answers: &mut Answers) {
     let router = sidecar.router();
     assert_eq!(answers.get(&router, "/healthz").await.0, 200);
     // Answers of the API server still wake it; when the last has come, nothing does.
-    while answers.get(&router, "/healthz").await.0 != 503 {
-        clock.ahead.fetch_add(60, Ordering::AcqRel);
-        tokio::task::yield_now().await;
-    }
+    let told = async {
+        while answers.get(&router, "/healthz").await.0 != 503 {
+            clock.ahead.fetch_add(60, Ordering::AcqRel);
+            tokio::task::yield_now().await;
+        }
+    };
+    let within = tokio::time::timeout(LIMIT, told).await;
+    within.expect("a wedged election is told within 30 s");
     let (_, figures) = answers.get(&router, "/metrics").await;
     assert!(
         figures

@@ -1,6 +1,6 @@
 //! Answers, held against the OpenAPI file.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use http_body_util::BodyExt as _;
@@ -63,6 +63,22 @@ impl Answers {
             panic!("{method} {path} {code}: {why}: {body}");
         }
         (code, body)
+    }
+
+    /// Asks again and again until `code` is answered: files are looked at now and then.
+    pub(super) async fn until(
+        &mut self,
+        router: &Router,
+        request: impl Fn() -> Request<Body>,
+        code: u16,
+    ) {
+        let answered = async {
+            while self.ask(router, request()).await.0 != code {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(30), answered).await;
+        within.unwrap_or_else(|_| panic!("{code} was not answered within 30 s"));
     }
 
     pub(super) async fn get(&mut self, router: &Router, path: &str) -> (u16, Value) {
