@@ -10,6 +10,7 @@ use crate::go::{self, Go};
 use crate::places::Places;
 use crate::process::{command, run};
 use crate::report::{Report, Verdict};
+use crate::rust::{cargo, cargo_in};
 
 /// The candidate on client-go, from the workspace on.
 const CLIENT_GO: &str = "testing/baselines/client-go";
@@ -88,6 +89,8 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
     ] {
         bench.arg(option).arg(ours(places, package)?);
     }
+    let alone = places.target.join(PROFILE).join("kube-alone");
+    bench.arg("--alone").arg(alone);
     match go::find(places)? {
         Ok(go) => {
             bench.arg("--client-go").arg(client_go(places, &go)?);
@@ -113,7 +116,7 @@ fn measure(places: &Places, args: &BenchArgs, plane: Option<PathBuf>) -> Result<
 /// Builds a program of ours: by itself, so that it has the features that it asks for and no others.
 fn ours(places: &Places, package: &str) -> Result<PathBuf> {
     let build = ["build", "--profile", PROFILE, "--locked", "-p", package];
-    run(&mut command("cargo", &build, &places.root))?;
+    run(&mut cargo(places, &build))?;
     let program = if package == "tenure-cli" {
         "tenure"
     } else {
@@ -127,7 +130,7 @@ fn other(places: &Places, name: &str, workspace: &str) -> Result<PathBuf> {
     let target = places.target.join("baselines").join("rust");
     let package = format!("{name}-candidate");
     let build = ["build", "--profile", PROFILE, "--locked", "-p", &package];
-    let mut cargo = command("cargo", &build, &places.root.join(workspace));
+    let mut cargo = cargo_in(&places.root.join(workspace), &build);
     run(cargo.arg("--target-dir").arg(&target))?;
     Ok(target.join(PROFILE).join(package))
 }

@@ -18,6 +18,15 @@ const VARIABLES: [&str; 4] = [
     "TENURE_BLESS",
 ];
 
+/// What `cargo xtask` tells this program about its own package. Build scripts look at it (ring's does),
+/// and what was built by hand would be built once more, and by hand again.
+const OF_OURS: [&str; 4] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+];
+
 /// Formatting and clippy.
 pub(crate) fn lint(report: &mut Report, places: &Places) {
     report.step("formatting", || {
@@ -100,10 +109,23 @@ pub(crate) fn tests_on(places: &Places, server: RealServer<'_>) -> Result<Verdic
 
 /// The cargo that runs this, in the workspace.
 pub(crate) fn cargo(places: &Places, arguments: &[&str]) -> Command {
+    cargo_in(&places.root, arguments)
+}
+
+/// The cargo that runs this, in another folder.
+pub(crate) fn cargo_in(folder: &Path, arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = command(program, arguments, &places.root);
+    let mut command = command(program, arguments, folder);
     for variable in VARIABLES {
         command.env_remove(variable);
+    }
+    for (variable, _) in std::env::vars_os() {
+        if variable
+            .to_str()
+            .is_some_and(|name| OF_OURS.iter().any(|start| name.starts_with(start)))
+        {
+            command.env_remove(variable);
+        }
     }
     command
 }

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     KubeLeaderElection,
     /// The least program on the library, which renews every five seconds.
     OwnPace,
+    /// No candidate: a program that watches one Lease, and does nothing else.
+    Alone,
 }
 
 /// One line of a candidate.
@@ -71,6 +73,7 @@ impl Kind {
         match self {
             Self::Library => "tenure, library",
             Self::OwnPace => "tenure, every 5 s",
+            Self::Alone => "kube 5 alone",
             other => other.slug(),
         }
     }
@@ -85,6 +88,7 @@ impl Kind {
             Self::KubeLeaseManager => "kube-lease-manager",
             Self::KubeLeaderElection => "kube-leader-election",
             Self::OwnPace => "own-pace",
+            Self::Alone => "kube-alone",
         }
     }
 
@@ -100,13 +104,14 @@ impl Candidate {
         let mut command = Command::new(program);
         match kind {
             Kind::Tenure => command.args(["campaign", who.lock, "--json", "-n", "default"]),
+            Kind::Alone => command.args(["--name", who.lock]),
             _ => command
                 .args(["--name", who.lock])
                 .args(["--candidates", &who.candidates.to_string()])
                 .args(["--locks", &who.locks.to_string()]),
         };
         match kind {
-            Kind::Library => {}
+            Kind::Library | Kind::Alone => {}
             Kind::OwnPace => drop(command.args(["--retry-period", "5"])),
             _ => drop(command.args(["--identity", who.identity])),
         }

@@ -124,14 +124,17 @@ impl Floor {
         let (freed, taken) = futures::join!(self.leaver.replace(name, &params, &self.held), seen);
         let whole = millis_since(began);
         self.held = freed?;
-        let Some(taken) = taken? else {
-            return Ok(None);
-        };
-        self.held = taken;
+        let taken = taken?;
+        let is_whole = taken.is_some();
+        // Without a watch nobody has taken it, and what is free already cannot be freed: that would
+        // be no write, and no event.
+        if let Some(taken) = taken {
+            self.held = taken;
+        }
         self.held.data["spec"]["holderIdentity"] = json!("a");
         let began = tenure::now();
         self.held = self.leaver.replace(name, &params, &self.held).await?;
-        Ok(Some((whole, millis_since(began))))
+        Ok(is_whole.then(|| (whole, millis_since(began))))
     }
 
     pub(crate) fn series(self) -> Vec<Series> {

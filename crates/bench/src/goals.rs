@@ -5,7 +5,7 @@ use crate::chart::format_value as show;
 use crate::locks::MEANWHILE;
 use crate::rested::{AFTER_MINUTES, AFTER_SECONDS};
 use crate::results::{Results, Series};
-use crate::weight::REQUESTS;
+use crate::weight::{MEMORY, PROGRAM, REQUESTS};
 
 /// A row of the table.
 pub(crate) struct Goal {
@@ -365,11 +365,7 @@ fn asking(results: &Results) -> Goal {
 
 fn weight(results: &Results) -> [Goal; 6] {
     let one = |who: &str, what: &str| results.of("weight", who, what).map(|series| series.p50);
-    let (memory, program, start) = (
-        "memory of an idle standby",
-        "the program",
-        "from the start until it leads",
-    );
+    let (memory, program, start) = (MEMORY, PROGRAM, "from the start until it leads");
     let row = |what, wanted, ours: &'static str, series: &'static str, unit: &str, limit| {
         let value = |who| {
             one(who, series).map_or_else(
@@ -379,7 +375,12 @@ fn weight(results: &Results) -> [Goal; 6] {
         };
         let verdict = match (one(ours, series), limit) {
             (Some(value), Some(limit)) => {
-                let words = format!("{} of {} {unit}", show(value), show(limit));
+                let mut words = format!("{} of {} {unit}", show(value), show(limit));
+                // What no library on that client can be under.
+                if let (LIBRARY, Some(alone)) = (ours, one(Kind::Alone.name(), series)) {
+                    let told = format!("; kube 5 alone, with one watch, {} {unit}", show(alone));
+                    words.push_str(&told);
+                }
                 judge(value < limit, words)
             }
             _ => Verdict::NotRun(NOT_HERE),

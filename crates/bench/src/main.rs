@@ -44,6 +44,9 @@ struct Args {
     /// The least candidate on the library (tenure-candidate)
     #[arg(long, required_unless_present_any = ["list", "draw"])]
     library: Option<PathBuf>,
+    /// What only watches a Lease (kube-alone)
+    #[arg(long, required_unless_present_any = ["list", "draw"])]
+    alone: Option<PathBuf>,
     /// The candidate on client-go; without it, tenure is measured alone
     #[arg(long)]
     client_go: Option<PathBuf>,
@@ -225,6 +228,7 @@ async fn measure(args: &Args) -> Result<()> {
     let programs = Programs {
         tenure: args.tenure.clone().context("--tenure is missing")?,
         library: args.library.clone().context("--library is missing")?,
+        alone: args.alone.clone().context("--alone is missing")?,
         client_go: args.client_go.clone(),
         others: args.other.clone(),
     };

@@ -22,6 +22,8 @@ pub(crate) struct Programs {
     pub(crate) tenure: PathBuf,
     /// The least program on the library.
     pub(crate) library: PathBuf,
+    /// No candidate: it only watches.
+    pub(crate) alone: PathBuf,
     pub(crate) client_go: Option<PathBuf>,
     pub(crate) others: Vec<(Kind, PathBuf)>,
 }
@@ -70,6 +72,7 @@ impl Bench {
         match (kind, &programs.client_go, other) {
             (_, _, Some((_, program))) | (Kind::ClientGo, Some(program), _) => program,
             (Kind::Library | Kind::OwnPace, ..) => &programs.library,
+            (Kind::Alone, ..) => &programs.alone,
             _ => &programs.tenure,
         }
     }

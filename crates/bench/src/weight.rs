@@ -15,7 +15,9 @@ use crate::{
 /// After this time of standing by, memory is looked at.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// What the requests are called.
+/// What the series are called.
+pub(crate) const MEMORY: &str = "memory of an idle standby";
+pub(crate) const PROGRAM: &str = "the program";
 pub(crate) const REQUESTS: &str = "requests for the Lease until it leads";
 
 pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
@@ -23,6 +25,7 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
     kinds.extend(bench.crowds());
     kinds.extend(bench.others());
     let mut times = vec![[const { Vec::new() }; 3]; kinds.len()];
+    let mut of_alone = Vec::new();
     for round in 0..rounds {
         let mut resting = Vec::new();
         for (kind, [starts, memories, requests]) in kinds.iter().zip(&mut times) {
@@ -37,7 +40,14 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
             standby.stands_by().await?;
             resting.push((standby, leader, memories));
         }
+        // It watches what the first of them have led and stood by for.
+        let lock = format!("weight-{}-{round}", Kind::Tenure.slug());
+        let mut alone = bench.candidate(Kind::Alone, &lock, "alone")?;
+        alone.stands_by().await?;
         tokio::time::sleep(IDLE).await;
+        of_alone.push(memory(alone.pid)?);
+        alone.signal(Signal::TERM)?;
+        alone.ended().await?;
         for (standby, leader, memories) in resting {
             memories.push(memory(standby.pid)?);
             for candidate in [standby, leader] {
@@ -47,14 +57,19 @@ pub(crate) async fn measure(bench: &Bench, rounds: u32) -> Result<Vec<Series>> {
         }
     }
     let mut measured = Vec::new();
+    let size = |kind| -> Result<f64> {
+        #[allow(clippy::cast_precision_loss, reason = "sizes of programs")]
+        Ok(fs::metadata(bench.program(kind))?.len() as f64 / f64::from(1 << 20))
+    };
     for (kind, [starts, memories, requests]) in kinds.into_iter().zip(times) {
         let of = |unit: &str, what: &str, values| Series::of(kind.name(), unit, what, values);
-        #[allow(clippy::cast_precision_loss, reason = "sizes of programs")]
-        let size = fs::metadata(bench.program(kind))?.len() as f64 / f64::from(1 << 20);
         measured.extend(of("ms", "from the start until it leads", starts));
         measured.extend(of("requests", REQUESTS, requests));
-        measured.extend(of("MiB", "memory of an idle standby", memories));
-        measured.extend(of("MiB", "the program", vec![size]));
+        measured.extend(of("MiB", MEMORY, memories));
+        measured.extend(of("MiB", PROGRAM, vec![size(kind)?]));
     }
+    let alone = |what, values| Series::of(Kind::Alone.name(), "MiB", what, values);
+    measured.extend(alone(MEMORY, of_alone));
+    measured.extend(alone(PROGRAM, vec![size(Kind::Alone)?]));
     Ok(measured)
 }

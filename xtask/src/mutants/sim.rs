@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{copy::WorkingCopy, table::Depth};
 use crate::clock::{Since, in_words};
 use crate::process::{command, output, shown};
+use crate::rust::cargo_in;
 
 /// How long one run may take. The simulator bounds what it simulates; a mutant may also never come
 /// back from a single step.
@@ -118,8 +119,7 @@ impl<'a> Cargo<'a> {
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
-        let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut cargo = command(program, arguments, &self.copy.root);
+        let mut cargo = cargo_in(&self.copy.root, arguments);
         cargo
             .env("CARGO_TARGET_DIR", &self.target)
             // A mutant may leave code unused.

@@ -104,6 +104,7 @@ impl Guard {
 
     /// Until nothing is left.
     fn watch(&mut self, bell: &Bell, above: &mut Link) {
+        let mut hung_up = false;
         loop {
             for order in above.receive() {
                 self.obey(order, above);
@@ -120,9 +121,6 @@ impl Guard {
             if self.until.is_some_and(|until| tenure::now() >= until) {
                 self.killing.get_or_insert(Cause::Deadline);
             }
-            if self.killing.is_some() {
-                self.kill();
-            }
             let reaped = stage::reap();
             let init = Pid::from_raw(self.init_pid());
             self.init_reaped |= reaped.ended.iter().any(|(pid, _)| Some(*pid) == init);
@@ -135,7 +133,11 @@ impl Guard {
                     above.send(&Report::Empty { cause });
                     return;
                 }
-                _ => {}
+                // An init that has hung up ends by itself as a rule, with nothing left: a walk through
+                // /proc would take longer than that.
+                Some(Cause::Over) if !self.init_reaped && !hung_up => hung_up = true,
+                Some(_) => self.kill(),
+                None => {}
             }
             let until = match self.killing {
                 Some(_) => Some(tenure::now().after(KILL_PAUSE)),
