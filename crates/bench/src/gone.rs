@@ -21,9 +21,9 @@ const LEASE: i64 = 15_000_000_000;
 /// So many locks, each with candidates of its own, lose their leaders at times of their own: nearly
 /// all of a round is waiting for a lease to run out.
 const LANES: u32 = 3;
-/// Floor rounds at a time, again and again beside the contestants.
-const FLOORS: u32 = 10;
-const FLOOR_PAUSE: Duration = Duration::from_secs(7);
+/// From one round of the floor to the next. A takeover comes after seconds in which its process had
+/// nothing to do, and the floor is to be no warmer than that.
+const FLOOR_PAUSE: Duration = Duration::from_millis(700);
 
 /// Rounds of all contestants, side by side, and the floor beside them.
 pub(crate) async fn measure(
@@ -47,8 +47,8 @@ pub(crate) async fn measure(
         tokio::pin!(all);
         loop {
             let floors = async {
-                floor.rounds(FLOORS).await?;
                 tokio::time::sleep(FLOOR_PAUSE).await;
+                floor.round().await?;
                 anyhow::Ok(())
             };
             tokio::select! {

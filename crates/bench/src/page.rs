@@ -49,7 +49,8 @@ const HOW: &str = "
   process's start until it leads a Lease that did not exist.
 - *Refused writes*: what the API server counted as 409 for Leases during a round.
 - *A leader is killed*: three locks at a time, each with candidates of its own, since nearly all of a
-  round is waiting for a lease to run out. The floor is measured beside them, again and again.
+  round is waiting for a lease to run out. The floor is measured beside them, every 0.7 s: as they do,
+  it meets caches and connections that have rested.
 - *Later than it had to be*: a standby may not lead before the lease duration has passed since it
   last saw the Lease renewed. When that was is taken from a watch of our own on the same Lease, so
   each value may be off by a millisecond or a few, in either direction.

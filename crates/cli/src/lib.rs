@@ -88,7 +88,13 @@ pub async fn config_of(kubeconfig: std::path::PathBuf) -> Result<kube::Config, S
 }
 
 fn carry_out(task: Task) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(task, Task::Demo(_) | Task::DevServer(_)) {
+        // The election beside this thread, which speaks with people and processes. More of them would
+        // only wake each other, for every renewal that a standby sees.
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build().map_err(|error| {
         Failure::failed("cannot start threads; raise the limits of this process").because(error)
     })?;
     let code = runtime.block_on(async {

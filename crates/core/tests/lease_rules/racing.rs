@@ -272,12 +272,12 @@ fn l17_a_crowd_is_forgotten_as_time_goes_by() {
     let (id, _, _) = bench.write();
     bench.answer(id, Outcome::Conflict);
     let at = bench.now;
-    // Six lease durations of one holder.
-    bench.read_is(Outcome::Done(held("holder", 90, 20)));
+    // Three lease durations of one holder for each step.
+    bench.read_is(Outcome::Done(held("holder", 270, 20)));
     bench.until_a_call();
     let (id, request) = bench.call();
     assert!(matches!(request, Request::Replace { .. }));
-    assert!(bench.now >= at + 90_000);
+    assert!(bench.now >= at + 270_000);
     bench.answer(id, Outcome::Conflict);
     let at = bench.now;
     bench.read_is(Outcome::Done(released("u", 21)));
