@@ -13,7 +13,7 @@ use crate::{
     rng::Rng,
 };
 
-use schedule::{BEYOND_TRUST, BIRTH, BIRTH_FOR_LIFE, EDGE, faults};
+use schedule::{BEYOND_TRUST, BIRTH, BIRTH_FOR_LIFE, EDGE, blindness, faults};
 use seat::{APART, Fleet};
 
 pub use seat::{FASTEST, RHO, SEATS, SLOWEST, Seat, SeatTiming};
@@ -219,6 +219,10 @@ impl Plan {
         if !edge && !draw.client_go {
             faults.extend(steering::steering(seed, draw, has, many == 0, ids));
             faults.sort_by_key(|fault| (fault.at, fault.id));
+        }
+        if birth && lock == LockKind::Lease && has(FaultKind::WatchSilent) {
+            let id = ids + steering::MOST;
+            faults.splice(0..0, blindness(seed, id));
         }
         let left_behind = match rng.below(12) {
             0 if lock == LockKind::Lease => LeftBehind::EmptySpec,

@@ -84,6 +84,21 @@ pub(super) fn faults(
     faults
 }
 
+/// At some births nobody's watch shows anything for a while: what is learnt then is learnt from answers
+/// alone. It is drawn beside everything else, so that the rest of a seed stays what it was.
+pub(super) fn blindness(seed: u64, id: u32) -> Option<Fault> {
+    let mut rng = Rng::new(seed, 23);
+    rng.chance(300).then(|| Fault {
+        id,
+        kind: FaultKind::WatchSilent,
+        at: 0,
+        lasts: rng.between(SECOND, 10 * SECOND),
+        target: Target::Everybody,
+        share: 1000,
+        salt: rng.next_u64(),
+    })
+}
+
 fn fault(id: u32, kind: FaultKind, at: Nanos, salt: u64, end: Nanos) -> Fault {
     use FaultKind as K;
     let mut rng = Rng::new(salt, 2);
