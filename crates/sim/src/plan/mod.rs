@@ -13,7 +13,7 @@ use crate::{
     rng::Rng,
 };
 
-use schedule::{BEYOND_TRUST, BIRTH, BIRTH_FOR_LIFE, EDGE, blindness, faults};
+use schedule::{BEYOND_TRUST, BIRTH, BIRTH_FOR_LIFE, EDGE, faults};
 use seat::{APART, Fleet};
 
 pub use seat::{FASTEST, RHO, SEATS, SLOWEST, Seat, SeatTiming};
@@ -220,9 +220,9 @@ impl Plan {
             faults.extend(steering::steering(seed, draw, has, many == 0, ids));
             faults.sort_by_key(|fault| (fault.at, fault.id));
         }
-        if birth && lock == LockKind::Lease && has(FaultKind::WatchSilent) {
-            let id = ids + steering::MOST;
-            faults.splice(0..0, blindness(seed, id));
+        if lock == LockKind::Lease && !edge && !draw.client_go && many > 0 {
+            let first = schedule::first_moments(seed, ids + steering::MOST, birth);
+            faults.splice(0..0, first.filter(|first| has(first.kind)));
         }
         let left_behind = match rng.below(12) {
             0 if lock == LockKind::Lease => LeftBehind::EmptySpec,
