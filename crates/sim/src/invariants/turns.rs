@@ -253,7 +253,12 @@ impl Turns {
     }
 
     fn judge(&mut self, at: Nanos, ledger: &Ledger) -> Result<(), String> {
-        if let Some(kept) = self.kept.take_if(|kept| at > kept.at + SOON)
+        // By L3 a call takes less than half of the time that a write is trusted for.
+        let within = |kept: &Free| {
+            let trusts = kept.by.and_then(|id| ledger.process(id).trusts);
+            SOON.max(trusts.unwrap_or(0) / 2)
+        };
+        if let Some(kept) = self.kept.take_if(|kept| at > kept.at + within(kept))
             && let Some(id) = kept.by
             && let process = ledger.process(id)
             && process.ours
