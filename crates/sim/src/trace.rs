@@ -88,6 +88,14 @@ pub enum Happening {
         /// When validity ends, by the same clock; never for locks for life.
         ends: Option<Nanos>,
     },
+    /// The program of a leader has told it to end its term, and whom to name. Told where that is heard
+    /// at once: by the pure protocol.
+    HandsOver {
+        /// Which.
+        process: ProcessId,
+        /// Whom.
+        to: Arc<str>,
+    },
     /// A process asked the server for something.
     Asked {
         /// Which.

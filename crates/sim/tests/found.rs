@@ -101,3 +101,17 @@ fn l26_a_pause_is_shown_though_something_failed_before() {
         holds_when_asked(seed, None, Depth::Core);
     }
 }
+
+/// Who slept through the end of its term was told to stand when it woke, and heard of the loss only then:
+/// the world took it for one that stands no more.
+#[test]
+fn l9_who_is_told_to_stand_after_a_loss_stands() {
+    holds(5_008_278, None, Depth::Core);
+}
+
+/// Who trusts its writes for long waits for long: the checker asked it for its acquisition before its own
+/// call was given up.
+#[test]
+fn l11_an_acquisition_whose_answer_is_lost_is_given_back_after_a_whole_call() {
+    holds(5_034_422, None, Depth::Core);
+}

@@ -381,3 +381,25 @@ fn an_error_is_shown_no_longer_than_until_something_succeeds() {
     bench.answer(id, Outcome::Conflict);
     assert_eq!(error(&bench), None);
 }
+
+/// Only the wait for the absence is left here: whoever created the Lease anew has given it up with the
+/// mark, which waives no wait but its own (L13).
+#[test]
+fn l2_an_absence_is_waited_for_from_when_it_was_heard_of() {
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(held("other", 15, 5)));
+    bench.now = 10_000;
+    bench.give(Event::WatchOpened);
+    let (id, request) = bench.call();
+    assert_eq!(request, Request::Read);
+    bench.now = 11_500;
+    bench.answer(id, absent());
+    let (id, _, _) = bench.write();
+    bench.watch(released("v", 9));
+    bench.answer(id, Outcome::AlreadyExists);
+    bench.read_is(Outcome::Done(released("v", 9)));
+    bench.until(26_499);
+    assert!(bench.calls.is_empty(), "taken at {} ms", bench.now);
+    bench.until(26_500);
+    assert!(matches!(bench.call(), (_, Request::Replace { .. })));
+}

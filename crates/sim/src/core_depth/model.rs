@@ -54,6 +54,9 @@ pub(super) trait Model: Sized {
     /// Whether it is a look at the lock.
     fn reads(request: &Self::Request) -> bool;
 
+    /// Whether it creates the lock.
+    fn creates(request: &Self::Request) -> bool;
+
     /// A request arrives at the server.
     fn apply(
         &mut self,

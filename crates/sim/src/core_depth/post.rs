@@ -121,6 +121,7 @@ impl<M: Model> World<'_, M> {
         let outcome = match fate.instead {
             Some(Instead { code, after: false }) => refusal(code),
             instead => {
+                let creates = M::creates(&request);
                 let mut answered = None;
                 self.at_desk(|model, desk| {
                     desk.sent = sent;
@@ -128,6 +129,8 @@ impl<M: Model> World<'_, M> {
                 });
                 match (instead, answered) {
                     (None, Some(outcome)) => outcome,
+                    // Whoever sends a create twice is told the second time that it exists.
+                    (Some(Instead { code: 409, .. }), _) if creates => Outcome::AlreadyExists,
                     (Some(Instead { code, .. }), _) => refusal(code),
                     (None, None) => Outcome::Unknown("no answer".into()),
                 }

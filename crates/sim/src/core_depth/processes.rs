@@ -133,6 +133,10 @@ impl<M: Model> World<'_, M> {
                 Action::Notify(notice) => self.notice(id, notice),
             }
         }
+        // A loss that is told along with it came first: time passes before a command is heard.
+        if let (Some(true), Some(process)) = (stands, self.process_mut(id)) {
+            process.withdrawn = false;
+        }
         self.arm(id);
     }
 

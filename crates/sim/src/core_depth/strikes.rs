@@ -79,8 +79,12 @@ impl<M: Model> World<'_, M> {
             FaultKind::HandOver => {
                 if let Some(victim) = first.filter(|victim| !self.is_asleep(victim.process)) {
                     self.struck(fault.id, fault.kind, Some(victim.process));
-                    let to = self.somebody(fault.salt);
-                    self.give(victim.process, Event::Command(Command::HandOver { to }));
+                    let (process, to) = (victim.process, self.somebody(fault.salt));
+                    self.tell(Happening::HandsOver {
+                        process,
+                        to: to.clone(),
+                    });
+                    self.give(process, Event::Command(Command::HandOver { to }));
                 }
             }
             FaultKind::WatchCut | FaultKind::WatchCompacted => {

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tenure_core::Notice;
+
 use crate::{
     clock::{MILLI, Nanos},
     ledger::Ledger,
@@ -17,6 +19,9 @@ pub(super) struct Evidence {
     /// What the Lease was, from each resourceVersion on.
     states: Vec<State>,
     candidates: Vec<Candidate>,
+    /// What reaches a process is taken in at once, in a world in which changes of the holder are
+    /// told: the pure protocol's.
+    at_once: bool,
 }
 
 struct State {
@@ -29,10 +34,11 @@ struct State {
 struct Candidate {
     /// When it had the first trace of the Lease.
     traced: Option<Nanos>,
-    /// The newest state of another, or absence, that it was shown, and when.
-    ousted: Option<(u64, Nanos)>,
-    /// The newest version that it was shown; and since when it knows of a pause, if that is paused.
+    /// The newest version that it was shown.
     newest: u64,
+    /// When it was shown that, if it is another's, or the Lease's end.
+    ousted: Option<Nanos>,
+    /// Since when it knows of a pause, if that is paused.
     paused: Option<Nanos>,
     leads: bool,
 }
@@ -69,6 +75,13 @@ impl Invariant for Evidence {
                 }));
                 created
             }
+            Happening::Notice {
+                notice: Notice::Holder(_),
+                ..
+            } => {
+                self.at_once = true;
+                Ok(())
+            }
             Happening::Belief { process, belief } => {
                 let begins = belief.filter(|_| !self.of(*process).leads);
                 self.of(*process).leads = belief.is_some();
@@ -100,10 +113,8 @@ impl Evidence {
         }
         if version > candidate.newest {
             candidate.newest = version;
+            candidate.ousted = is_others.then_some(at);
             candidate.paused = paused.then(|| candidate.paused.unwrap_or(at));
-        }
-        if is_others && candidate.ousted.is_none_or(|(known, _)| known < version) {
-            candidate.ousted = Some((version, at));
         }
     }
 
@@ -117,7 +128,8 @@ impl Evidence {
         let traced = self.candidates.get(id.0 as usize).and_then(|it| it.traced);
         match traced.filter(|_| is_held && process.ours) {
             Some(traced)
-                if traced + TAKEN_IN < write.sent && !slept_since(process.slept_until, traced) =>
+                if traced + self.slack() < write.sent
+                    && !slept_since(process.slept_until, traced) =>
             {
                 Err(format!(
                     "{} created the Lease with itself as the holder, {} after it had a trace of one \
@@ -135,7 +147,7 @@ impl Evidence {
         let candidate = self.candidates.get(id.0 as usize);
         let candidate = candidate.filter(|_| process.ours && process.trusts.is_some());
         if let Some(paused) = candidate.and_then(|it| it.paused)
-            && paused + TAKEN_IN < at
+            && paused + self.slack() < at
             && !slept_since(process.slept_until, paused)
         {
             return Err(format!(
@@ -144,20 +156,24 @@ impl Evidence {
                 seconds(at - paused)
             ));
         }
-        match candidate.and_then(|it| it.ousted) {
-            Some((version, shown))
-                if version > token
-                    && shown + TAKEN_IN < at
-                    && !slept_since(process.slept_until, shown) =>
+        let newer = candidate.filter(|it| it.newest > token);
+        match newer.and_then(|it| it.ousted) {
+            Some(shown)
+                if shown + self.slack() < at && !slept_since(process.slept_until, shown) =>
             {
                 Err(format!(
-                    "{} begins to lead by {token}, and was shown {version} of another {} before (L9)",
+                    "{} begins to lead by {token}, and was shown a later state of another {} before \
+                     (L9)",
                     named(ledger, id),
                     seconds(at - shown)
                 ))
             }
             _ => Ok(()),
         }
+    }
+
+    fn slack(&self) -> Nanos {
+        if self.at_once { 0 } else { TAKEN_IN }
     }
 
     fn of(&mut self, id: ProcessId) -> &mut Candidate {

@@ -49,6 +49,8 @@ struct Term {
     obeys: bool,
     /// Its own program named a successor.
     names: bool,
+    /// Whom it named, and when in the order of what was named, is known.
+    knows: bool,
     told: Option<(Arc<str>, Option<Arc<str>>)>,
     /// The successor that was named to it last, as it told.
     named_last: Option<Arc<str>>,
@@ -85,6 +87,14 @@ impl Invariant for Steered {
             } => {
                 if let Some(term) = self.term_mut(*process) {
                     term.names = true;
+                }
+            }
+            Happening::HandsOver { process, to } => {
+                // Nothing is heard by who does not lead (any more).
+                let leads = ledger.process(*process).believes(at);
+                if let Some(term) = self.term_mut(*process).filter(|term| term.leads && leads) {
+                    term.named_last = Some(Arc::clone(to));
+                    term.knows = true;
                 }
             }
             Happening::Status {
@@ -153,14 +163,17 @@ impl Steered {
         } else if before.asked != after.asked {
             return Err("removed a request, and did not acquire (L25)".into());
         }
-        let term = self.term(id).filter(|term| term.obeys && !term.names);
-        if let (Some(term), true) = (term, after.released) {
-            if term.told.is_some() && after.successor != term.named_last {
-                return Err(format!(
-                    "names {:?} as its successor, and was told to name {:?} last (L25)",
-                    after.successor, term.named_last
-                ));
-            }
+        let Some(term) = self.term(id).filter(|_| after.released) else {
+            return Ok(());
+        };
+        let is_known = term.obeys && term.told.is_some() && !term.names || term.knows;
+        if is_known && after.successor != term.named_last {
+            return Err(format!(
+                "names {:?} as its successor, and was told to name {:?} last (L22, L25)",
+                after.successor, term.named_last
+            ));
+        }
+        if term.obeys && !term.names {
             let mut asked = self.requests.iter().filter(|asked| term.is_meant(asked));
             if !asked.any(|asked| asked.to == after.successor) {
                 return Err(format!(
@@ -199,6 +212,7 @@ impl Steered {
             stopped: false,
             obeys: false,
             names: false,
+            knows: false,
             told: None,
             named_last: None,
         });

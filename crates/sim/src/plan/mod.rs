@@ -220,6 +220,10 @@ impl Plan {
             faults.extend(steering::steering(seed, draw, has, many == 0, ids));
             faults.sort_by_key(|fault| (fault.at, fault.id));
         }
+        if lock == LockKind::Lease && !edge && !draw.client_go && many > 0 {
+            let first = schedule::first_moments(seed, ids + steering::MOST, birth);
+            faults.splice(0..0, first.filter(|first| has(first.kind)));
+        }
         let left_behind = match rng.below(12) {
             0 if lock == LockKind::Lease => LeftBehind::EmptySpec,
             1 if lock == LockKind::Lease => LeftBehind::DeadStranger,

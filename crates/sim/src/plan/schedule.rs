@@ -84,6 +84,30 @@ pub(super) fn faults(
     faults
 }
 
+/// How some runs begin. At some births nobody's watch shows anything for a while, so that what is learnt
+/// is learnt from answers alone; and some who create the lock in peace do so through a proxy that sends
+/// twice. It is drawn beside everything else, so that the rest of a seed stays what it was.
+pub(super) fn first_moments(seed: u64, id: u32, birth: bool) -> Option<Fault> {
+    let mut rng = Rng::new(seed, 23);
+    let (share, kind, most) = if birth {
+        (300, FaultKind::WatchSilent, 10 * SECOND)
+    } else {
+        (30, FaultKind::ConflictAfter, SECOND / 2)
+    };
+    if !rng.chance(share) {
+        return None;
+    }
+    Some(Fault {
+        id,
+        kind,
+        at: 0,
+        lasts: rng.between(SECOND / 10, most),
+        target: Target::Everybody,
+        share: [300, 700][rng.index(2)],
+        salt: rng.next_u64(),
+    })
+}
+
 fn fault(id: u32, kind: FaultKind, at: Nanos, salt: u64, end: Nanos) -> Fault {
     use FaultKind as K;
     let mut rng = Rng::new(salt, 2);

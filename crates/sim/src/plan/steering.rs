@@ -18,6 +18,9 @@ const KINDS: [(FaultKind, u64); 3] = [
     (FaultKind::PauseLease, 3),
 ];
 
+/// How often people ask in a run, at most.
+pub(super) const MOST: u32 = 6;
+
 /// How many of a thousand seeds have any of it.
 const SHARE: u32 = 350;
 
@@ -37,7 +40,7 @@ pub(super) fn steering(
     let known = |kind| has(kind) && (!calm || kind == FaultKind::AskNobody);
     let kinds: Vec<(FaultKind, u64)> = KINDS.into_iter().filter(|(kind, _)| known(*kind)).collect();
     let whole: u64 = kinds.iter().map(|(_, weight)| weight).sum();
-    let many = u32::try_from(rng.between(1, 7)).unwrap_or(1);
+    let many = u32::try_from(rng.between(1, u64::from(MOST) + 1)).unwrap_or(1);
     (0..many)
         .filter_map(|number| {
             let mut place = rng.below(whole);

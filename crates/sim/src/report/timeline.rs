@@ -321,6 +321,7 @@ impl Teller<'_> {
             | Happening::Sees { .. }
             | Happening::Stands { .. }
             | Happening::GivenUntil { .. }
+            | Happening::HandsOver { .. }
             | Happening::Watching { .. }
             | Happening::Shown { .. } => {}
         }

@@ -89,6 +89,10 @@ impl Model for LeaseModel {
         matches!(request, Request::Read)
     }
 
+    fn creates(request: &Request) -> bool {
+        matches!(request, Request::Create(_))
+    }
+
     fn apply(
         &mut self,
         desk: &mut Desk<Self>,

@@ -230,6 +230,10 @@ impl Model for LifeModel {
         matches!(request, Request::Read)
     }
 
+    fn creates(request: &Request) -> bool {
+        matches!(request, Request::Create(_))
+    }
+
     fn apply(
         &mut self,
         desk: &mut Desk<Self>,
