@@ -78,7 +78,12 @@ impl World<'_> {
                 self.cluster.meddled |= done;
                 done
             }
-            kind if kind.is_a_request() => self.steer(fault),
+            kind if kind.is_a_request() => {
+                if kind == FaultKind::AskNobody {
+                    self.ask_former_terms();
+                }
+                self.steer(fault)
+            }
             _ => {
                 let done = self.meddle(fault);
                 self.cluster.meddled |= done;

@@ -22,7 +22,7 @@ use crate::{
     trace::{Believed, Happening, ProcessId, Seeing},
 };
 
-use super::{net::Answer, sim_clock::SimClock};
+use super::{net::Answer, promises::Promises, sim_clock::SimClock};
 
 /// One process, seen from both sides.
 pub(super) struct Inside {
@@ -43,6 +43,7 @@ pub(super) struct Inside {
     pub(super) stop_before_send: Mutex<Option<Nanos>>,
     /// A leadership that outlives the runtime.
     kept: Mutex<Option<Leadership>>,
+    pub(super) promises: Promises,
     state: Mutex<State>,
 }
 
@@ -50,6 +51,10 @@ pub(super) struct Inside {
 pub(super) enum Out {
     /// It is to be told.
     Tell(Box<Happening>),
+    /// It has ordered a release, and ends.
+    Ordered,
+    /// It says that the lock is free, by a release of its own.
+    Freed,
     /// A request left.
     Request(Box<Outgoing>),
     /// A write to the fenced resource left.
@@ -106,6 +111,8 @@ struct Term {
     over: bool,
     /// When it was over and not told so, by a clock that stands still while the machine sleeps.
     over_since: Option<tokio::time::Instant>,
+    /// Somebody has asked it to end.
+    asked: bool,
     /// How it was given up, where it was.
     given_up: Option<Notice>,
 }
@@ -126,6 +133,7 @@ impl Inside {
             idle: AtomicU64::new(0),
             stop_before_send: Mutex::new(None),
             kept: Mutex::new(None),
+            promises: Promises::default(),
             state: Mutex::new(State {
                 machine,
                 out: Vec::new(),
@@ -201,13 +209,16 @@ impl Inside {
             told: false,
             over: false,
             over_since: None,
+            asked: false,
             given_up: None,
         });
     }
 
     /// The program itself is about to give its leadership up.
-    pub(super) fn gives_up(&self, how: Notice) {
-        if let Some(term) = self.state().terms.last_mut() {
+    pub(super) fn gives_up(&self, leadership: &LeadershipHandle, how: Notice) {
+        let mut state = self.state();
+        let mut terms = state.terms.iter_mut().rev();
+        if let Some(term) = terms.find(|term| term.handle.token() == leadership.token()) {
             term.given_up = Some(how);
         }
     }
@@ -256,6 +267,20 @@ impl Inside {
             process: self.id,
             stands: !idle,
         });
+    }
+
+    /// A leadership of before, which is over.
+    pub(super) fn former(&self) -> Option<LeadershipHandle> {
+        let state = self.state();
+        let term = state.terms.iter().rev().find(|term| term.over)?;
+        Some(term.handle.clone())
+    }
+
+    /// Somebody asks the present leadership to end.
+    pub(super) fn is_asked_to_end(&self) {
+        if let Some(term) = self.state().terms.last_mut() {
+            term.asked = true;
+        }
     }
 
     /// Whether nobody waits for leadership, and that not just since this moment.
@@ -372,6 +397,12 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         } else {
             end_of(clock, term, reading)
         };
+        if term.handle.valid_until() != until {
+            told.push(Happening::Broken {
+                process: Some(id),
+                what: "leads until another moment than it says".into(),
+            });
+        }
         later = term.known && until > term.until;
         term.until = until;
         term.known = true;
@@ -390,6 +421,12 @@ fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &m
         process: id,
         belief: believed,
     });
+    if later && !inside.has_heard_of_itself() {
+        told.push(Happening::Broken {
+            process: Some(id),
+            what: "renews its Lease, and was not told that it holds it".into(),
+        });
+    }
     if later && state.terms.last().is_some_and(|term| term.announced) {
         let recovered = state
             .status
@@ -485,6 +522,12 @@ fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec
     }
     if let (true, false, Some(reason)) = (believes, term.told, term.handle.lost_reason()) {
         term.told = true;
+        if reason == LossReason::SteppedDown && !term.asked && term.given_up.is_none() {
+            told.push(Happening::Broken {
+                process: Some(id),
+                what: "told its work to step down, and nobody had asked for it".into(),
+            });
+        }
         let by = term.handle.stop_by().unwrap_or_default();
         told.push(notified(Notice::Stop { reason, by }));
         told.push(Happening::GivenUntil {

@@ -52,6 +52,8 @@ pub(super) struct Process {
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
     pub(super) stops_before_send: Option<u32>,
+    /// It has ordered a release at that moment, and has sent nothing since.
+    pub(super) ordered: Option<Nanos>,
     /// What it is called where it holds the lock.
     pub(super) identity: Arc<str>,
 }
@@ -84,6 +86,8 @@ pub(super) struct Birth {
     pub(super) builder: Builder,
     /// It is part of a set.
     pub(super) in_set: bool,
+    /// It is a candidate for a Lease.
+    pub(super) holds: bool,
     pub(super) limit: Duration,
     pub(super) grace: Duration,
     /// For its program.
@@ -107,6 +111,7 @@ impl Process {
             context,
             builder,
             in_set,
+            holds,
             limit,
             grace,
             seed,
@@ -154,12 +159,17 @@ impl Process {
                 builder.build_over(client, context)?
             };
             inside.shows(election.status());
-            let identity = election.identity().into();
+            let identity: Arc<str> = election.identity().into();
+            if holds {
+                inside.holds_as(Arc::clone(&identity));
+            }
             let program = Program {
                 inside: Arc::clone(&inside),
                 election,
                 grace,
                 rng: Rng::new(seed, 61),
+                beside: Rng::new(seed, 63),
+                hurries: false,
                 last: None,
             };
             tokio::spawn(program.run());
@@ -182,6 +192,7 @@ impl Process {
             last_write: Bytes::new(),
             stops: None,
             stops_before_send: None,
+            ordered: None,
             identity,
         })
     }

@@ -55,6 +55,10 @@ impl World<'_> {
                     record::says(kind, &before.object) == record::says(kind, &state.object)
                 });
             if !same {
+                self.by = match by {
+                    Author::Process(id) if before.is_some() => Some(id),
+                    _ => None,
+                };
                 self.since = self.now;
                 if let Some(after) = &after {
                     self.longest = self.longest.max(after.protects);
@@ -109,8 +113,19 @@ impl World<'_> {
             warrant: None,
         };
         self.since = self.now;
+        self.by = None;
         self.tell(Happening::Wrote(write));
         self.spread();
+    }
+
+    /// Whether the lock is held by what this process has put in the place of what stood there.
+    pub(super) fn holds_by_its_own_hand(&self, id: ProcessId) -> bool {
+        let held = self.api.lock().is_some_and(|lock| {
+            record::snapshot(self.plan.lock, &lock.object)
+                .holder
+                .is_some()
+        });
+        held && self.by == Some(id) && self.holder() == Some(id)
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is made to be told")]
