@@ -236,9 +236,6 @@ impl World<'_> {
                 let mut pods = self.cluster.pods.iter().flatten();
                 pods.any(|pod| pod.uid == *uid && pod.has_forgotten(container))
             });
-        let has_data = object["data"]
-            .as_object()
-            .is_some_and(|data| !data.is_empty());
         let owners = object["metadata"]["ownerReferences"]
             .as_array()
             .map_or(0, Vec::len);
@@ -246,7 +243,7 @@ impl World<'_> {
         let holder = record::snapshot(self.plan.lock, object).holder;
         writer.is_none()
             || forgotten
-            || has_data
+            || record::is_no_lock(object)
             || owners > 1
             || (owners == 1 && owner.as_str() != holder.as_deref())
     }

@@ -241,11 +241,7 @@ impl World<'_> {
         if !self.plan.lock.is_for_life() {
             return None;
         }
-        if lock["data"]
-            .as_object()
-            .is_some_and(|data| !data.is_empty())
-        {
-            // It is no lock any more (F11).
+        if record::is_no_lock(lock) {
             return None;
         }
         let writer = record::writer(lock).and_then(|writer| self.process_of(&writer));

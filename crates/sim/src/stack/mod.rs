@@ -9,7 +9,7 @@
 //! | `telling.rs` | what is told of |
 //! | `process.rs` | one process: its runtime, and how it is let run |
 //! | `sim_clock.rs` | the clock that its library reads |
-//! | `inside.rs` | what comes out of it: requests, belief, status |
+//! | `inside.rs`, `looks.rs` | what comes out of it: requests, belief, status |
 //! | `net.rs` | the network as it sees it |
 //! | `work.rs` | the program around the library |
 //! | `promises.rs` | what that is promised beside leadership |
@@ -28,6 +28,7 @@ mod calamities;
 mod cluster;
 mod foreign;
 mod inside;
+mod looks;
 mod net;
 mod people;
 mod pods;

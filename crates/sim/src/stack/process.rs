@@ -322,6 +322,7 @@ impl Process {
         let gate = &inside.gate;
         gate.stop.store(false, Ordering::Relaxed);
         gate.idle.store(false, Ordering::Relaxed);
+        inside.clock.runs();
         let moment = inside.clock.moment(to);
         let mut reached = false;
         let rests = guarded(|| {

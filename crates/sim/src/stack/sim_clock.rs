@@ -39,8 +39,13 @@ pub(super) struct SimClock {
     stopped: Mutex<Vec<Stop>>,
     /// How often it has stopped.
     stops: AtomicU32,
+    /// How often the library has asked since it was let run.
+    asked: AtomicU32,
     timers: Mutex<Timers>,
 }
+
+/// So often the library asks for the time within one stretch, and no more.
+const MOST_READINGS: u32 = 200_000;
 
 /// A stretch in which the process stood still in the middle of what it was doing, by its readings.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,7 @@ impl SimClock {
             goes_on: AtomicU64::new(u64::MAX),
             stopped: Mutex::default(),
             stops: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
             timers: Mutex::default(),
         }
     }
@@ -145,6 +151,17 @@ impl SimClock {
         });
     }
 
+    /// It is let run.
+    pub(super) fn runs(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// Whoever asks on and on, and lets nobody else run, would hang here.
+    fn is_asked(&self) {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        assert!(asked < MOST_READINGS, "it does not come to rest");
+    }
+
     /// How often the process has stopped in the middle of something.
     pub(super) fn stops(&self) -> u32 {
         self.stops.load(Ordering::Relaxed)
@@ -217,6 +234,7 @@ impl Clock for LibraryClock {
         if pretended > 0 {
             return Instant::from_nanos(pretended);
         }
+        clock.is_asked();
         let reading = clock.reading();
         let left = clock.countdown.load(Ordering::Relaxed);
         if left > 0 {

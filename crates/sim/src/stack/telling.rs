@@ -84,6 +84,16 @@ impl World<'_> {
                     what: "created a lock that no collector will ever remove (F1)".into(),
                 });
             }
+            if let Author::Process(id) = by
+                && !state.gone
+                && kind.is_for_life()
+                && wants_to_hold_up(&state.object)
+            {
+                self.tell(Happening::Broken {
+                    process: Some(id),
+                    what: "holds up the deletion of the Pod that owns its lock (F1)".into(),
+                });
+            }
             let asks = |state: &Option<Snapshot>| {
                 let state = state.as_ref();
                 state.map(|state| (state.asked.clone(), state.paused.clone()))
@@ -113,6 +123,7 @@ impl World<'_> {
             warrant: None,
         };
         self.since = self.now;
+        self.restored = self.now;
         self.by = None;
         self.tell(Happening::Wrote(write));
         self.spread();
@@ -196,6 +207,15 @@ impl World<'_> {
         let writer = record::writer(&self.api.lock()?.object)?;
         self.process_of(&writer)
     }
+}
+
+/// Whether an owner reference asks for more than to be collected with its owner.
+fn wants_to_hold_up(object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().any(|owner| {
+        let set = |flag: &str| owner[flag].as_bool().is_some();
+        set("controller") || set("blockOwnerDeletion")
+    })
 }
 
 fn is_dying(object: &Value) -> bool {

@@ -48,6 +48,8 @@ pub(super) struct World<'a> {
     pub(super) unfinished: Vec<mpsc::UnboundedSender<Piece>>,
     /// How many events watches were to show.
     pub(super) shown: u64,
+    /// When history was taken back last.
+    pub(super) restored: Nanos,
     /// Since when the lock says what it says.
     pub(super) since: Nanos,
     /// Who has replaced the lock last, where that is one of the fleet.
@@ -139,6 +141,7 @@ impl<'a> World<'a> {
             limbo: Vec::new(),
             unfinished: Vec::new(),
             shown: 0,
+            restored: 0,
             since: 0,
             by: None,
             longest: 0,
