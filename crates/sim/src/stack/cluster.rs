@@ -124,7 +124,8 @@ impl World<'_> {
             context: candidacy.context,
             builder: candidacy.builder.seed(seed),
             in_set: self.plan.seats[seat].in_set,
-            holds: !self.plan.lock.is_for_life(),
+            trusts: (!self.plan.lock.is_for_life())
+                .then(|| self.plan.seats[seat].timing.lease().renew_deadline()),
             limit: candidacy.limit,
             grace: candidacy.grace,
             seed: hashed([self.plan.seed, id.0.into(), 62]),

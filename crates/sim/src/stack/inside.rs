@@ -206,6 +206,7 @@ impl Inside {
 
     /// It was given leadership.
     pub(super) fn leads(&self, handle: LeadershipHandle) {
+        self.is_to_hand_over(None);
         self.state().terms.push(Term {
             handle,
             until: None,
@@ -332,7 +333,7 @@ impl Inside {
         if settled {
             look_at_status(state, self.id, &mut told);
         }
-        look_at_terms(state, self.id, settled, &mut told);
+        look_at_terms(state, self, reading, settled, &mut told);
         // Where it stopped in the middle of something, nobody can say when that was done.
         let stops = self.clock.stops();
         let stopped = std::mem::replace(&mut state.stops, stops) != stops;

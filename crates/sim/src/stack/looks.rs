@@ -44,6 +44,12 @@ pub(super) fn look_at_belief(
                 what: "leads until another moment than it says".into(),
             });
         }
+        if (!term.known || until > term.until) && inside.trusts_too_long(until) {
+            told.push(Happening::Broken {
+                process: Some(id),
+                what: "trusts a write from a moment after its renewTime was read (L1)".into(),
+            });
+        }
         later = term.known && until > term.until;
         term.until = until;
         term.known = true;
@@ -146,10 +152,12 @@ pub(super) fn look_at_status(state: &mut State, id: ProcessId, told: &mut Vec<Ha
 
 pub(super) fn look_at_terms(
     state: &mut State,
-    id: ProcessId,
+    inside: &Inside,
+    reading: Instant,
     settled: bool,
     told: &mut Vec<Happening>,
 ) {
+    let id = inside.id;
     let believes = state.shown.is_some();
     let Some(term) = state.terms.last_mut().filter(|term| !term.over) else {
         return;
@@ -184,6 +192,13 @@ pub(super) fn look_at_terms(
     }
     if !believes && settled {
         term.over = true;
+        let by = term.handle.stop_by();
+        if by.is_some_and(|by| inside.gives_too_long(reading, by)) {
+            told.push(Happening::Broken {
+                process: Some(id),
+                what: "gives its work longer than it promised (L10)".into(),
+            });
+        }
         let lost = state
             .status
             .as_ref()

@@ -52,6 +52,10 @@ pub(super) struct Process {
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
     pub(super) stops_before_send: Option<u32>,
+    /// When it is answered that its last read failed, and of which path.
+    pub(super) failed_read: Option<(Nanos, String)>,
+    /// How often it has read again in that very moment.
+    pub(super) hasty: u32,
     /// It has ordered a release at that moment, and has sent nothing since.
     pub(super) ordered: Option<Nanos>,
     /// What it is called where it holds the lock.
@@ -86,8 +90,8 @@ pub(super) struct Birth {
     pub(super) builder: Builder,
     /// It is part of a set.
     pub(super) in_set: bool,
-    /// It is a candidate for a Lease.
-    pub(super) holds: bool,
+    /// How long it trusts its writes to a Lease, where it is a candidate for one.
+    pub(super) trusts: Option<Duration>,
     pub(super) limit: Duration,
     pub(super) grace: Duration,
     /// For its program.
@@ -111,7 +115,7 @@ impl Process {
             context,
             builder,
             in_set,
-            holds,
+            trusts,
             limit,
             grace,
             seed,
@@ -160,9 +164,10 @@ impl Process {
             };
             inside.shows(election.status());
             let identity: Arc<str> = election.identity().into();
-            if holds {
-                inside.holds_as(Arc::clone(&identity));
+            if let Some(trusts) = trusts {
+                inside.holds_as(Arc::clone(&identity), trusts);
             }
+            inside.has_grace(grace);
             let program = Program {
                 inside: Arc::clone(&inside),
                 election,
@@ -192,6 +197,8 @@ impl Process {
             last_write: Bytes::new(),
             stops: None,
             stops_before_send: None,
+            failed_read: None,
+            hasty: 0,
             ordered: None,
             identity,
         })

@@ -11,12 +11,16 @@ use std::{
 };
 
 use futures::StreamExt;
-use tenure::{LeaderElection, LeadershipHandle, Released};
+use serde_json::Value;
+use tenure::{Instant, LeaderElection, LeadershipHandle, Released};
 use tokio::sync::Notify;
 
 use crate::trace::Happening;
 
-use super::inside::{Inside, Out};
+use super::{
+    inside::{Inside, Out},
+    record,
+};
 
 /// So far behind an election may be that has nothing to do.
 const ILL: Duration = Duration::from_secs(3);
@@ -29,12 +33,18 @@ const DROPPED_WITHIN: Duration = Duration::from_secs(5);
 /// What the program was told, and what it did.
 #[derive(Default)]
 pub(super) struct Promises {
-    /// As whom it holds a Lease; none for the locks for life.
-    holds_as: Mutex<Option<Arc<str>>>,
+    /// As whom it holds a Lease, and how long it trusts a write; none for the locks for life.
+    holds_as: Mutex<Option<(Arc<str>, Duration)>>,
+    /// The `renewTime` that it has written last, by its own clock.
+    renewed: Mutex<Option<Instant>>,
+    /// Whom its leadership shall be handed over to.
+    successor: Mutex<Option<String>>,
     /// The holder that it was told of last.
     heard: Mutex<Option<Option<Arc<str>>>>,
     /// The program itself drops what it is doing.
     pub(super) dropping: AtomicBool,
+    /// For how long work that is lost may go on.
+    grace: Mutex<Duration>,
 }
 
 impl Inside {
@@ -45,14 +55,71 @@ impl Inside {
         });
     }
 
-    /// It is a candidate for a Lease, of that name.
-    pub(super) fn holds_as(&self, identity: Arc<str>) {
-        *locked(&self.promises.holds_as) = Some(identity);
+    /// It is a candidate for a Lease, of that name, and trusts its writes for so long.
+    pub(super) fn holds_as(&self, identity: Arc<str>, trusts: Duration) {
+        *locked(&self.promises.holds_as) = Some((identity, trusts));
+    }
+
+    fn me(&self) -> Option<Arc<str>> {
+        let holds_as = locked(&self.promises.holds_as);
+        holds_as.as_ref().map(|(me, _)| Arc::clone(me))
+    }
+
+    /// Its leadership shall be handed over, or end for nobody in particular.
+    pub(super) fn is_to_hand_over(&self, successor: Option<&str>) {
+        *locked(&self.promises.successor) = successor.map(str::to_owned);
+    }
+
+    /// A write leaves it.
+    pub(super) fn writes(&self, body: &[u8]) {
+        let Some(me) = self.me() else { return };
+        let object: Value = serde_json::from_slice(body).unwrap_or_default();
+        let holder = object["spec"]["holderIdentity"].as_str();
+        let renewed = object["spec"]["renewTime"].as_str();
+        if holder == Some(&*me) {
+            let renewed = renewed.and_then(record::micros);
+            *locked(&self.promises.renewed) = renewed.map(|time| self.clock.shows_wall(time));
+        }
+        let annotations = &object["metadata"]["annotations"];
+        let others_ask = [record::STEP_DOWN, record::PAUSED];
+        let mark = annotations[record::WRITE].as_str().unwrap_or_default();
+        let mark: Value = serde_json::from_str(mark).unwrap_or_default();
+        if mark["released"] != true || others_ask.iter().any(|ask| !annotations[ask].is_null()) {
+            return;
+        }
+        let successor = locked(&self.promises.successor).take();
+        if successor.is_some() && mark["successor"].as_str() != successor.as_deref() {
+            self.broken("releases its Lease, and not to whom it was to hand over (L22)");
+        }
+    }
+
+    /// Belief until then rests on a write whose `renewTime` was read before the moment from which it
+    /// counts (L1).
+    pub(super) fn trusts_too_long(&self, until: Option<Instant>) -> bool {
+        let trusts = locked(&self.promises.holds_as)
+            .as_ref()
+            .map(|(_, trusts)| *trusts);
+        let renewed = *locked(&self.promises.renewed);
+        let (Some(trusts), Some(until), Some(renewed)) = (trusts, until, renewed) else {
+            return false;
+        };
+        renewed.after(trusts + Duration::from_micros(1)) < until
+    }
+
+    /// Lost work has its grace, and no more (L10).
+    pub(super) fn gives_too_long(&self, lost: Instant, by: Instant) -> bool {
+        let grace = *locked(&self.promises.grace);
+        by > lost.after(grace + Duration::from_millis(1))
+    }
+
+    /// Its work has so long to end.
+    pub(super) fn has_grace(&self, grace: Duration) {
+        *locked(&self.promises.grace) = grace;
     }
 
     /// It has renewed: by then it knows that it holds the Lease.
     pub(super) fn has_heard_of_itself(&self) -> bool {
-        let me = locked(&self.promises.holds_as).clone();
+        let me = self.me();
         me.is_none() || *locked(&self.promises.heard) == Some(me)
     }
 

@@ -96,6 +96,12 @@ impl SimClock {
         self.wall.store(offset, Ordering::Relaxed);
     }
 
+    /// The reading at which the wall clock shows that, as it is set now.
+    pub(super) fn shows_wall(&self, micros: i64) -> Instant {
+        let since = micros.saturating_sub(self.wall.load(Ordering::Relaxed));
+        Instant::from_nanos(u64::try_from(since).unwrap_or(0).saturating_mul(1000))
+    }
+
     /// Show `reading` to what `look` asks.
     pub(super) fn pretending<T>(&self, reading: Instant, look: impl FnOnce() -> T) -> T {
         let before = self.pretended.swap(reading.as_nanos(), Ordering::Relaxed);

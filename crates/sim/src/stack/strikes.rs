@@ -193,11 +193,13 @@ impl World<'_> {
             process.hand(to, move || match (inside.leadership(), successor) {
                 (Some(leadership), Some(successor)) => {
                     inside.is_asked_to_end();
+                    inside.is_to_hand_over(Some(&successor));
                     let named = leadership.hand_over_to(&successor);
                     debug_assert!(named.is_ok(), "{successor:?}");
                 }
                 (Some(leadership), None) => {
                     inside.is_asked_to_end();
+                    inside.is_to_hand_over(None);
                     leadership.step_down();
                 }
                 (None, _) => {}
