@@ -52,10 +52,6 @@ pub(super) struct Process {
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
     pub(super) stops_before_send: Option<u32>,
-    /// When it is answered that its last read failed, and of which path.
-    pub(super) failed_read: Option<(Nanos, String)>,
-    /// How often it has read again in that very moment.
-    pub(super) hasty: u32,
     /// It has ordered a release at that moment, and has sent nothing since.
     pub(super) ordered: Option<Nanos>,
     /// What it is called where it holds the lock.
@@ -197,8 +193,6 @@ impl Process {
             last_write: Bytes::new(),
             stops: None,
             stops_before_send: None,
-            failed_read: None,
-            hasty: 0,
             ordered: None,
             identity,
         })

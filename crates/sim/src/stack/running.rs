@@ -311,7 +311,9 @@ impl World<'_> {
         };
         let seat = process.seat;
         let forgotten = process.ordered.is_some_and(|at| self.now > at + FORGOTTEN);
-        if forgotten && process.sleep.is_none() && self.holds_by_its_own_hand(id) {
+        // It may have stopped in the middle of something.
+        let awake = process.sleep.is_none() && self.ahead(&process) <= self.now;
+        if forgotten && awake && self.holds_by_its_own_hand(id) {
             self.tell(Happening::Broken {
                 process: Some(id),
                 what: "never sent a release that was ordered (L10)".into(),

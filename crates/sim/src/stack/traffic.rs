@@ -23,9 +23,6 @@ use super::{
     world::{Due, World},
 };
 
-/// So many reads that failed and are asked again in the same moment are no chance.
-const HASTY: u32 = 4;
-
 /// A request on its way.
 pub(super) struct Arrival {
     process: ProcessId,
@@ -66,7 +63,6 @@ impl World<'_> {
             self.looks_for_candidacy(id, &method, &body);
         }
         self.looks_for_resent(id, &method, &body);
-        self.looks_for_haste(id, &method, uri.path());
         self.looks_for_caches(id, &method, uri.query().unwrap_or_default());
         let mut fate = fate(
             &self.on,
@@ -173,34 +169,6 @@ impl World<'_> {
         }
     }
 
-    /// A read that failed is sent again after a pause, and not by whoever made it (L16). That a watch
-    /// tells of something in that very moment may happen now and then.
-    fn looks_for_haste(&mut self, id: ProcessId, method: &Method, path: &str) {
-        let now = self.now;
-        let Some(process) = self.process_mut(id).filter(|process| process.is_ours) else {
-            return;
-        };
-        let failed = process.failed_read.take_if(|(at, _)| *at <= now);
-        let again = failed.is_some_and(|(at, read)| now < at + MILLI && read == path);
-        if !again || *method != Method::GET {
-            return;
-        }
-        process.hasty += 1;
-        if process.hasty == HASTY {
-            self.tell(Happening::Broken {
-                process: Some(id),
-                what: "sends reads that failed again at once (L16)".into(),
-            });
-        }
-    }
-
-    fn read_fails(&mut self, id: ProcessId, method: &Method, uri: &Uri, at: Nanos) {
-        let reads = *method == Method::GET && uri.query().is_none();
-        if let Some(process) = self.process_mut(id).filter(|_| reads) {
-            process.failed_read = Some((at, uri.path().to_owned()));
-        }
-    }
-
     /// Nobody answers; at times the connection itself tells so.
     fn is_lost(&mut self, id: ProcessId, number: u64, answer: oneshot::Sender<Answer>) {
         let mut rng = Rng::new(hashed([self.plan.seed, number, 70]), 71);
@@ -248,9 +216,6 @@ impl World<'_> {
         let (Some(answer), false) = (answer, fate.answer_lost) else {
             return;
         };
-        if matches!(made_up, Some(429 | 500..)) {
-            self.read_fails(id, &method, &uri, self.now + fate.back);
-        }
         let reply = match (made_up, applied) {
             (Some(code), _) => made_up_answer(code, &method, path, fate.back),
             (None, Some(reply)) => reply,
