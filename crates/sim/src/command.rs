@@ -4,6 +4,8 @@ use std::{num::NonZero, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
+#[cfg(feature = "stack")]
+use crate::stack::real;
 use crate::{
     campaign::{Campaign, Summary},
     clock::Nanos,
@@ -109,6 +111,15 @@ fn invariant(name: &str) -> Result<String, String> {
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
+    #[cfg(feature = "stack")]
+    if std::env::args().nth(1).as_deref() == Some(real::SHOW_CLOCK) {
+        println!("{}", real::clock());
+        return ExitCode::SUCCESS;
+    }
+    #[cfg(feature = "stack")]
+    if let Ok(program) = std::env::current_exe() {
+        let _ = real::PROGRAM.set(program);
+    }
     let arguments = Arguments::parse();
     if arguments.list_faults {
         for kind in FaultKind::ALL {

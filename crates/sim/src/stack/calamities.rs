@@ -78,7 +78,12 @@ impl World<'_> {
                 self.cluster.meddled |= done;
                 done
             }
-            kind if kind.is_a_request() => self.steer(fault),
+            kind if kind.is_a_request() => {
+                if kind == FaultKind::AskNobody {
+                    self.ask_former_terms();
+                }
+                self.steer(fault)
+            }
             _ => {
                 let done = self.meddle(fault);
                 self.cluster.meddled |= done;
@@ -231,9 +236,6 @@ impl World<'_> {
                 let mut pods = self.cluster.pods.iter().flatten();
                 pods.any(|pod| pod.uid == *uid && pod.has_forgotten(container))
             });
-        let has_data = object["data"]
-            .as_object()
-            .is_some_and(|data| !data.is_empty());
         let owners = object["metadata"]["ownerReferences"]
             .as_array()
             .map_or(0, Vec::len);
@@ -241,7 +243,7 @@ impl World<'_> {
         let holder = record::snapshot(self.plan.lock, object).holder;
         writer.is_none()
             || forgotten
-            || has_data
+            || record::is_no_lock(object)
             || owners > 1
             || (owners == 1 && owner.as_str() != holder.as_deref())
     }

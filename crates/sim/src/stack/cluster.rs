@@ -124,6 +124,8 @@ impl World<'_> {
             context: candidacy.context,
             builder: candidacy.builder.seed(seed),
             in_set: self.plan.seats[seat].in_set,
+            trusts: (!self.plan.lock.is_for_life())
+                .then(|| self.plan.seats[seat].timing.lease().renew_deadline()),
             limit: candidacy.limit,
             grace: candidacy.grace,
             seed: hashed([self.plan.seed, id.0.into(), 62]),
@@ -240,11 +242,7 @@ impl World<'_> {
         if !self.plan.lock.is_for_life() {
             return None;
         }
-        if lock["data"]
-            .as_object()
-            .is_some_and(|data| !data.is_empty())
-        {
-            // It is no lock any more (F11).
+        if record::is_no_lock(lock) {
             return None;
         }
         let writer = record::writer(lock).and_then(|writer| self.process_of(&writer));

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
-use tenure::{Instant, Leadership, LeadershipHandle, LossReason, Status};
+use tenure::{Instant, Leadership, LeadershipHandle, Status};
 use tenure_core::Notice;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -22,7 +22,12 @@ use crate::{
     trace::{Believed, Happening, ProcessId, Seeing},
 };
 
-use super::{net::Answer, sim_clock::SimClock};
+use super::{
+    looks::{begins, look_at_belief, look_at_status, look_at_terms},
+    net::Answer,
+    promises::Promises,
+    sim_clock::SimClock,
+};
 
 /// One process, seen from both sides.
 pub(super) struct Inside {
@@ -43,6 +48,7 @@ pub(super) struct Inside {
     pub(super) stop_before_send: Mutex<Option<Nanos>>,
     /// A leadership that outlives the runtime.
     kept: Mutex<Option<Leadership>>,
+    pub(super) promises: Promises,
     state: Mutex<State>,
 }
 
@@ -50,6 +56,10 @@ pub(super) struct Inside {
 pub(super) enum Out {
     /// It is to be told.
     Tell(Box<Happening>),
+    /// It has ordered a release, and ends.
+    Ordered,
+    /// It says that the lock is free, by a release of its own.
+    Freed,
     /// A request left.
     Request(Box<Outgoing>),
     /// A write to the fenced resource left.
@@ -77,17 +87,17 @@ pub(super) struct Gate {
     waker: Mutex<Option<Waker>>,
 }
 
-struct State {
-    machine: MachineClock,
-    out: Vec<(Nanos, Out)>,
-    status: Option<watch::Receiver<Status>>,
-    terms: Vec<Term>,
-    shown: Option<Believed>,
-    shown_status: Option<(bool, Discriminant<Status>)>,
-    knows: bool,
-    sent: u64,
+pub(super) struct State {
+    pub(super) machine: MachineClock,
+    pub(super) out: Vec<(Nanos, Out)>,
+    pub(super) status: Option<watch::Receiver<Status>>,
+    pub(super) terms: Vec<Term>,
+    pub(super) shown: Option<Believed>,
+    pub(super) shown_status: Option<(bool, Discriminant<Status>)>,
+    pub(super) knows: bool,
+    pub(super) sent: u64,
     /// How often it had stopped when it was looked at last.
-    stops: u32,
+    pub(super) stops: u32,
 }
 
 /// A leadership that the process was given.
@@ -95,19 +105,21 @@ struct State {
     clippy::struct_excessive_bools,
     reason = "each is a step that was taken or not"
 )]
-struct Term {
-    handle: LeadershipHandle,
+pub(super) struct Term {
+    pub(super) handle: LeadershipHandle,
     /// When it ends, by the clock, as it was last looked at.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
     /// It was looked at.
-    known: bool,
-    announced: bool,
-    told: bool,
-    over: bool,
+    pub(super) known: bool,
+    pub(super) announced: bool,
+    pub(super) told: bool,
+    pub(super) over: bool,
     /// When it was over and not told so, by a clock that stands still while the machine sleeps.
-    over_since: Option<tokio::time::Instant>,
+    pub(super) over_since: Option<tokio::time::Instant>,
+    /// Somebody has asked it to end.
+    pub(super) asked: bool,
     /// How it was given up, where it was.
-    given_up: Option<Notice>,
+    pub(super) given_up: Option<Notice>,
 }
 
 /// By when, in time that it is awake, the work of a leadership that is over knows it.
@@ -126,6 +138,7 @@ impl Inside {
             idle: AtomicU64::new(0),
             stop_before_send: Mutex::new(None),
             kept: Mutex::new(None),
+            promises: Promises::default(),
             state: Mutex::new(State {
                 machine,
                 out: Vec::new(),
@@ -193,6 +206,7 @@ impl Inside {
 
     /// It was given leadership.
     pub(super) fn leads(&self, handle: LeadershipHandle) {
+        self.is_to_hand_over(None);
         self.state().terms.push(Term {
             handle,
             until: None,
@@ -201,13 +215,16 @@ impl Inside {
             told: false,
             over: false,
             over_since: None,
+            asked: false,
             given_up: None,
         });
     }
 
     /// The program itself is about to give its leadership up.
-    pub(super) fn gives_up(&self, how: Notice) {
-        if let Some(term) = self.state().terms.last_mut() {
+    pub(super) fn gives_up(&self, leadership: &LeadershipHandle, how: Notice) {
+        let mut state = self.state();
+        let mut terms = state.terms.iter_mut().rev();
+        if let Some(term) = terms.find(|term| term.handle.token() == leadership.token()) {
             term.given_up = Some(how);
         }
     }
@@ -258,6 +275,20 @@ impl Inside {
         });
     }
 
+    /// A leadership of before, which is over.
+    pub(super) fn former(&self) -> Option<LeadershipHandle> {
+        let state = self.state();
+        let term = state.terms.iter().rev().find(|term| term.over)?;
+        Some(term.handle.clone())
+    }
+
+    /// Somebody asks the present leadership to end.
+    pub(super) fn is_asked_to_end(&self) {
+        if let Some(term) = self.state().terms.last_mut() {
+            term.asked = true;
+        }
+    }
+
     /// Whether nobody waits for leadership, and that not just since this moment.
     pub(super) fn is_idle(&self) -> bool {
         let since = self.idle.load(Ordering::Relaxed);
@@ -302,7 +333,7 @@ impl Inside {
         if settled {
             look_at_status(state, self.id, &mut told);
         }
-        look_at_terms(state, self.id, settled, &mut told);
+        look_at_terms(state, self, reading, settled, &mut told);
         // Where it stopped in the middle of something, nobody can say when that was done.
         let stops = self.clock.stops();
         let stopped = std::mem::replace(&mut state.stops, stops) != stops;
@@ -345,182 +376,6 @@ impl Gate {
             if let Some(waker) = waker {
                 waker.wake();
             }
-        }
-    }
-}
-
-fn look_at_belief(state: &mut State, inside: &Inside, reading: Instant, told: &mut Vec<Happening>) {
-    let id = inside.id;
-    let clock = &inside.clock;
-    let mut believed = None;
-    // By the process's own clock: when that runs at another rate, the end moves in true time, and
-    // nothing was renewed (seed 501418).
-    let mut later = false;
-    let last = state.terms.len().checked_sub(1);
-    for (index, term) in state.terms.iter_mut().enumerate().rev().take(4) {
-        if !clock.pretending(reading, || term.handle.is_leading()) {
-            continue;
-        }
-        if term.over || Some(index) != last {
-            told.push(Happening::Broken {
-                process: Some(id),
-                what: "a leadership that was over leads again".into(),
-            });
-        }
-        let until = if term.known && ends_at(clock, term, reading, term.until) {
-            term.until
-        } else {
-            end_of(clock, term, reading)
-        };
-        later = term.known && until > term.until;
-        term.until = until;
-        term.known = true;
-        believed = Some(Believed {
-            term: term.handle.term(),
-            token: term.handle.token().as_str().parse().unwrap_or(0),
-            until: until.map(|until| state.machine.truth(until)),
-        });
-        break;
-    }
-    if believed == state.shown {
-        return;
-    }
-    state.shown = believed;
-    told.push(Happening::Belief {
-        process: id,
-        belief: believed,
-    });
-    if later && state.terms.last().is_some_and(|term| term.announced) {
-        let recovered = state
-            .status
-            .as_ref()
-            .is_some_and(|status| matches!(*status.borrow(), Status::Jeopardy { .. }));
-        told.push(Happening::Notice {
-            process: id,
-            notice: Notice::Renewed { recovered },
-        });
-    }
-}
-
-/// Whether it is about a term that begins or goes on, rather than about its end.
-fn begins(what: &Happening) -> bool {
-    matches!(
-        what,
-        Happening::Belief { .. }
-            | Happening::Notice {
-                notice: Notice::Acquired { .. } | Notice::Renewed { .. },
-                ..
-            }
-    )
-}
-
-/// Whether `is_leading` would end at exactly that reading.
-fn ends_at(clock: &SimClock, term: &Term, now: Instant, until: Option<Instant>) -> bool {
-    let leads =
-        |nanos: u64| clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading());
-    match until {
-        None => leads(u64::MAX / 2),
-        Some(until) => {
-            let until = until.as_nanos();
-            until > now.as_nanos() && leads(until - 1) && !leads(until)
-        }
-    }
-}
-
-/// The first reading at which `is_leading` would be false, if nothing else happened: what the
-/// library says of it where that is true, else what a search finds.
-fn end_of(clock: &SimClock, term: &Term, now: Instant) -> Option<Instant> {
-    let claimed = term.handle.valid_until();
-    if ends_at(clock, term, now, claimed) {
-        return claimed;
-    }
-    let leads =
-        |nanos: u64| clock.pretending(Instant::from_nanos(nanos), || term.handle.is_leading());
-    let (mut yes, mut no) = (now.as_nanos(), u64::MAX / 2);
-    if leads(no) {
-        return None;
-    }
-    while no - yes > 1 {
-        let middle = yes + (no - yes) / 2;
-        if leads(middle) {
-            yes = middle;
-        } else {
-            no = middle;
-        }
-    }
-    Some(Instant::from_nanos(no))
-}
-
-fn look_at_status(state: &mut State, id: ProcessId, told: &mut Vec<Happening>) {
-    let Some(receiver) = &state.status else {
-        return;
-    };
-    let status = receiver.borrow().clone();
-    let kind = (status.leads(), std::mem::discriminant(&status));
-    if state.shown_status != Some(kind) {
-        state.shown_status = Some(kind);
-        told.push(Happening::Status {
-            process: id,
-            status,
-        });
-    }
-}
-
-fn look_at_terms(state: &mut State, id: ProcessId, settled: bool, told: &mut Vec<Happening>) {
-    let believes = state.shown.is_some();
-    let Some(term) = state.terms.last_mut().filter(|term| !term.over) else {
-        return;
-    };
-    let notified = |notice| Happening::Notice {
-        process: id,
-        notice,
-    };
-    if !term.announced && believes {
-        term.announced = true;
-        told.push(notified(Notice::Acquired {
-            term: term.handle.term(),
-            token: term.handle.token().clone(),
-            again: false,
-        }));
-    }
-    if let (true, false, Some(reason)) = (believes, term.told, term.handle.lost_reason()) {
-        term.told = true;
-        let by = term.handle.stop_by().unwrap_or_default();
-        told.push(notified(Notice::Stop { reason, by }));
-        told.push(Happening::GivenUntil {
-            process: id,
-            by: state.machine.truth(by),
-            ends: term.until.map(|until| state.machine.truth(until)),
-        });
-    }
-    if !believes && settled {
-        term.over = true;
-        let lost = state
-            .status
-            .as_ref()
-            .and_then(|status| match &*status.borrow() {
-                Status::Lost { reason } => Some(reason.clone()),
-                _ => None,
-            });
-        if !term.announced {
-            // It was over before anybody could look at it.
-            return;
-        }
-        match (lost, term.given_up.take()) {
-            (
-                Some(
-                    LossReason::SteppedDown
-                    | LossReason::Abandoned
-                    | LossReason::Asked(_)
-                    | LossReason::Paused(_),
-                )
-                | None,
-                Some(how),
-            ) => {
-                told.push(notified(how));
-            }
-            (Some(reason), _) => told.push(notified(Notice::Lost(reason))),
-            (None, None) => told.push(notified(Notice::Released)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -72,6 +72,9 @@ impl Service<Request<Body>> for Network {
             .take();
         if let Some(nanos) = stop {
             inside.clock.jump(nanos, true);
+        }
+        if parts.method != Method::GET {
+            inside.writes(&body);
         }
         // Belief as it is when the first byte leaves.
         inside.look(inside.clock.reading(), false);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::SECOND,
     fault::{Fault, FaultKind},
+    plan::LockKind,
     rng::Rng,
     trace::Against,
 };
@@ -54,12 +55,16 @@ impl World<'_> {
             FaultKind::PeopleEdit => {
                 let choice = rng.below(5);
                 let mark = format!("p{}", rng.below(1000));
+                let odd = Rng::new(fault.salt, 46).chance(400);
+                let keeps_bytes = odd && self.plan.lock == LockKind::ConfigMap;
                 self.edit(|lock| match choice {
                     0 => lock["metadata"]["labels"]["person"] = mark.into(),
                     1 => lock["metadata"]["annotations"]["person"] = mark.into(),
+                    2 if keeps_bytes => lock["binaryData"]["person"] = "AAEC".into(),
                     2 => lock["data"]["person"] = mark.into(),
                     // As `kubectl delete --cascade=orphan` of the owner does it.
                     3 => lock["metadata"]["ownerReferences"] = Value::Null,
+                    _ if odd => lock["metadata"]["annotations"][record::OWNER] = "{not json".into(),
                     _ => lock["metadata"]["annotations"][record::OWNER] = Value::Null,
                 })
             }

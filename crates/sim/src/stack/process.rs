@@ -52,6 +52,8 @@ pub(super) struct Process {
     /// Which fault stops it where it next reads its clock, or sends something.
     pub(super) stops: Option<u32>,
     pub(super) stops_before_send: Option<u32>,
+    /// It has ordered a release at that moment, and has sent nothing since.
+    pub(super) ordered: Option<Nanos>,
     /// What it is called where it holds the lock.
     pub(super) identity: Arc<str>,
 }
@@ -84,6 +86,8 @@ pub(super) struct Birth {
     pub(super) builder: Builder,
     /// It is part of a set.
     pub(super) in_set: bool,
+    /// How long it trusts its writes to a Lease, where it is a candidate for one.
+    pub(super) trusts: Option<Duration>,
     pub(super) limit: Duration,
     pub(super) grace: Duration,
     /// For its program.
@@ -107,6 +111,7 @@ impl Process {
             context,
             builder,
             in_set,
+            trusts,
             limit,
             grace,
             seed,
@@ -154,12 +159,18 @@ impl Process {
                 builder.build_over(client, context)?
             };
             inside.shows(election.status());
-            let identity = election.identity().into();
+            let identity: Arc<str> = election.identity().into();
+            if let Some(trusts) = trusts {
+                inside.holds_as(Arc::clone(&identity), trusts);
+            }
+            inside.has_grace(grace);
             let program = Program {
                 inside: Arc::clone(&inside),
                 election,
                 grace,
                 rng: Rng::new(seed, 61),
+                beside: Rng::new(seed, 63),
+                hurries: false,
                 last: None,
             };
             tokio::spawn(program.run());
@@ -182,6 +193,7 @@ impl Process {
             last_write: Bytes::new(),
             stops: None,
             stops_before_send: None,
+            ordered: None,
             identity,
         })
     }
@@ -311,6 +323,7 @@ impl Process {
         let gate = &inside.gate;
         gate.stop.store(false, Ordering::Relaxed);
         gate.idle.store(false, Ordering::Relaxed);
+        inside.clock.runs();
         let moment = inside.clock.moment(to);
         let mut reached = false;
         let rests = guarded(|| {

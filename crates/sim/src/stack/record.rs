@@ -91,6 +91,17 @@ pub(super) fn number(version: &str) -> u64 {
     version.parse().unwrap_or(0)
 }
 
+/// Whether an object of the lock's name is no lock for life: somebody keeps something in it, or its
+/// annotation cannot be understood (F11).
+pub(super) fn is_no_lock(object: &Value) -> bool {
+    let keeps = |field: &str| {
+        let kept = object[field].as_object();
+        kept.is_some_and(|kept| !kept.is_empty())
+    };
+    let odd = !annotation(object, OWNER).is_null() && parsed(object, OWNER).is_none();
+    keeps("data") || keeps("binaryData") || odd
+}
+
 /// The nonce of the process whose record it is, where its annotation says so.
 pub(super) fn writer(object: &Value) -> Option<String> {
     let of = |name, field: &str| Some(parsed(object, name)?[field].as_str()?.to_owned());

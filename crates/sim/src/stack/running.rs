@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenure::Instant;
 
 use crate::{
-    clock::{MILLI, Nanos},
+    clock::{MILLI, Nanos, SECOND},
     fault::FaultKind,
     rng::hashed,
     trace::{Against, Happening, ProcessId},
@@ -19,6 +19,8 @@ use super::{
 
 /// Timers go by whole milliseconds: a process may be so far ahead.
 const TICK: Nanos = 2 * MILLI;
+/// A release that was ordered has left by then: a call that is under way comes first.
+const FORGOTTEN: Nanos = 10 * SECOND;
 
 impl World<'_> {
     /// A process starts; one that starts beside `twin_of` has its identity.
@@ -153,6 +155,8 @@ impl World<'_> {
         for (at, out) in out {
             let due = match out {
                 Out::Tell(what) => Due::Tell(Some(id), what),
+                Out::Ordered => Due::Ordered(id),
+                Out::Freed => Due::Freed(id),
                 Out::Request(request) => Due::Leaves(id, request),
                 Out::Fence(token) => Due::FenceLeaves(id, token),
             };
@@ -249,6 +253,7 @@ impl World<'_> {
             return;
         };
         let seat = process.seat;
+        process.ordered = process.ordered.map(|_| now);
         self.tell(Happening::Slept {
             process: id,
             since: sleep.since,
@@ -305,6 +310,15 @@ impl World<'_> {
             return;
         };
         let seat = process.seat;
+        let forgotten = process.ordered.is_some_and(|at| self.now > at + FORGOTTEN);
+        // It may have stopped in the middle of something.
+        let awake = process.sleep.is_none() && self.ahead(&process) <= self.now;
+        if forgotten && awake && self.holds_by_its_own_hand(id) {
+            self.tell(Happening::Broken {
+                process: Some(id),
+                what: "never sent a release that was ordered (L10)".into(),
+            });
+        }
         self.beliefs[id.0 as usize] = None;
         self.tell(Happening::Ended { process: id });
         for watch in &mut self.watches {

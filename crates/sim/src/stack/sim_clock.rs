@@ -39,8 +39,13 @@ pub(super) struct SimClock {
     stopped: Mutex<Vec<Stop>>,
     /// How often it has stopped.
     stops: AtomicU32,
+    /// How often the library has asked since it was let run.
+    asked: AtomicU32,
     timers: Mutex<Timers>,
 }
+
+/// So often the library asks for the time within one stretch, and no more.
+const MOST_READINGS: u32 = 200_000;
 
 /// A stretch in which the process stood still in the middle of what it was doing, by its readings.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,7 @@ impl SimClock {
             goes_on: AtomicU64::new(u64::MAX),
             stopped: Mutex::default(),
             stops: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
             timers: Mutex::default(),
         }
     }
@@ -88,6 +94,12 @@ impl SimClock {
     /// What is to be added to a reading, in microseconds, for the wall clock.
     pub(super) fn set_wall(&self, offset: i64) {
         self.wall.store(offset, Ordering::Relaxed);
+    }
+
+    /// The reading at which the wall clock shows that, as it is set now.
+    pub(super) fn shows_wall(&self, micros: i64) -> Instant {
+        let since = micros.saturating_sub(self.wall.load(Ordering::Relaxed));
+        Instant::from_nanos(u64::try_from(since).unwrap_or(0).saturating_mul(1000))
     }
 
     /// Show `reading` to what `look` asks.
@@ -143,6 +155,17 @@ impl SimClock {
             to,
             before_send,
         });
+    }
+
+    /// It is let run.
+    pub(super) fn runs(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// Whoever asks on and on, and lets nobody else run, would hang here.
+    fn is_asked(&self) {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        assert!(asked < MOST_READINGS, "it does not come to rest");
     }
 
     /// How often the process has stopped in the middle of something.
@@ -217,6 +240,7 @@ impl Clock for LibraryClock {
         if pretended > 0 {
             return Instant::from_nanos(pretended);
         }
+        clock.is_asked();
         let reading = clock.reading();
         let left = clock.countdown.load(Ordering::Relaxed);
         if left > 0 {

@@ -192,13 +192,36 @@ impl World<'_> {
             let inside = process.inside.clone();
             process.hand(to, move || match (inside.leadership(), successor) {
                 (Some(leadership), Some(successor)) => {
+                    inside.is_asked_to_end();
+                    inside.is_to_hand_over(Some(&successor));
                     let named = leadership.hand_over_to(&successor);
                     debug_assert!(named.is_ok(), "{successor:?}");
                 }
-                (Some(leadership), None) => leadership.step_down(),
+                (Some(leadership), None) => {
+                    inside.is_asked_to_end();
+                    inside.is_to_hand_over(None);
+                    leadership.step_down();
+                }
                 (None, _) => {}
             })
         });
+    }
+
+    /// Whoever leads is asked to step down by way of an earlier leadership, which asks nobody.
+    pub(super) fn ask_former_terms(&mut self) {
+        for id in self.believers() {
+            if self.is_asleep(id) {
+                continue;
+            }
+            self.with(id, |process, to| {
+                let former = process.inside.former();
+                process.hand(to, move || {
+                    if let Some(former) = former {
+                        former.step_down();
+                    }
+                })
+            });
+        }
     }
 
     /// Whom a leader may name as its successor: somebody who stands, by identity or Pod, or nobody.

@@ -55,6 +55,10 @@ impl World<'_> {
                     record::says(kind, &before.object) == record::says(kind, &state.object)
                 });
             if !same {
+                self.by = match by {
+                    Author::Process(id) if before.is_some() => Some(id),
+                    _ => None,
+                };
                 self.since = self.now;
                 if let Some(after) = &after {
                     self.longest = self.longest.max(after.protects);
@@ -78,6 +82,16 @@ impl World<'_> {
                 self.tell(Happening::Broken {
                     process: Some(id),
                     what: "created a lock that no collector will ever remove (F1)".into(),
+                });
+            }
+            if let Author::Process(id) = by
+                && !state.gone
+                && kind.is_for_life()
+                && wants_to_hold_up(&state.object)
+            {
+                self.tell(Happening::Broken {
+                    process: Some(id),
+                    what: "holds up the deletion of the Pod that owns its lock (F1)".into(),
                 });
             }
             let asks = |state: &Option<Snapshot>| {
@@ -109,8 +123,20 @@ impl World<'_> {
             warrant: None,
         };
         self.since = self.now;
+        self.restored = self.now;
+        self.by = None;
         self.tell(Happening::Wrote(write));
         self.spread();
+    }
+
+    /// Whether the lock is held by what this process has put in the place of what stood there.
+    pub(super) fn holds_by_its_own_hand(&self, id: ProcessId) -> bool {
+        let held = self.api.lock().is_some_and(|lock| {
+            record::snapshot(self.plan.lock, &lock.object)
+                .holder
+                .is_some()
+        });
+        held && self.by == Some(id) && self.holder() == Some(id)
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it is made to be told")]
@@ -181,6 +207,15 @@ impl World<'_> {
         let writer = record::writer(&self.api.lock()?.object)?;
         self.process_of(&writer)
     }
+}
+
+/// Whether an owner reference asks for more than to be collected with its owner.
+fn wants_to_hold_up(object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().any(|owner| {
+        let set = |flag: &str| owner[flag].as_bool().is_some();
+        set("controller") || set("blockOwnerDeletion")
+    })
 }
 
 fn is_dying(object: &Value) -> bool {

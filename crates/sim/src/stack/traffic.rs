@@ -43,6 +43,9 @@ impl World<'_> {
             return;
         };
         let (seat, cut_off) = (process.seat, process.cut_off);
+        if let Some(process) = self.process_mut(id) {
+            process.ordered = None;
+        }
         self.tell(Happening::Asked {
             process: id,
             rested: None,
@@ -235,7 +238,15 @@ impl World<'_> {
                     .flatten();
                 if fate.truncated {
                     let _ = feed.send(Piece::Bytes(bytes.slice(..bytes.len() / 2), None));
-                    let _ = feed.send(Piece::Broken);
+                    match hashed([self.plan.seed, self.now, 73]) % 4 {
+                        // The rest never comes, and the connection stays open.
+                        0 => self.unfinished.push(feed),
+                        // It ends as if that were all.
+                        1 => {}
+                        _ => {
+                            let _ = feed.send(Piece::Broken);
+                        }
+                    }
                 } else {
                     let _ = feed.send(Piece::Bytes(bytes, teaches));
                 }
@@ -264,12 +275,12 @@ fn base(method: &Method, body: &Bytes) -> Option<(Arc<str>, u64)> {
 fn made_up_answer(code: u16, method: &Method, path: &str, salt: u64) -> Reply {
     let mut headers = HeaderMap::new();
     let mut content_type = "application/json";
-    let plain = matches!(code, 429) || (code == 404 && salt.is_multiple_of(2));
+    let plain = matches!(code, 404 | 429) && salt.is_multiple_of(2);
+    if code == 429 {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
+    }
     let body = match code {
-        429 => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
-            Bytes::from_static(b"Too many requests, please try again later.\n")
-        }
+        429 if plain => Bytes::from_static(b"Too many requests, please try again later.\n"),
         404 if plain => Bytes::from_static(b"404 page not found\n"),
         _ => {
             let reason = match code {
@@ -279,11 +290,16 @@ fn made_up_answer(code: u16, method: &Method, path: &str, salt: u64) -> Reply {
                 409 if *method == Method::POST && salt.is_multiple_of(2) => "AlreadyExists",
                 409 => "Conflict",
                 410 => "Gone",
+                429 => "TooManyRequests",
                 500 => "InternalError",
                 503 => "ServiceUnavailable",
                 _ => "Timeout",
             };
-            Bytes::from(status(code, reason, path).to_string())
+            let mut status = status(code, reason, path);
+            if salt % 5 == 3 {
+                status["details"] = Value::Null;
+            }
+            Bytes::from(status.to_string())
         }
     };
     if plain {

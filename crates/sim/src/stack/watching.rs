@@ -83,7 +83,8 @@ impl World<'_> {
 
     /// A server that is behind shows what it knows, and then what it learns.
     pub(super) fn shows_the_past(&mut self, watch: usize, lag: Nanos, opens: Nanos) {
-        let then = self.now.saturating_sub(lag);
+        // What was taken back is not known to it any more.
+        let then = self.now.saturating_sub(lag).max(self.restored);
         let mut shown = Vec::new();
         if let Some(state) = self.api.lock_at(then).filter(|state| !state.gone) {
             shown.push((opens + 2, line("ADDED", state)));

@@ -6,7 +6,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::atomic::Ordering};
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::{MILLI, MachineClock, Nanos, SECOND},
@@ -44,10 +44,16 @@ pub(super) struct World<'a> {
     pub(super) watches: Vec<Option<ServerWatch>>,
     /// Answers that never come.
     pub(super) limbo: Vec<oneshot::Sender<Answer>>,
+    /// Answers of which the rest never comes.
+    pub(super) unfinished: Vec<mpsc::UnboundedSender<Piece>>,
     /// How many events watches were to show.
     pub(super) shown: u64,
+    /// When history was taken back last.
+    pub(super) restored: Nanos,
     /// Since when the lock says what it says.
     pub(super) since: Nanos,
+    /// Who has replaced the lock last, where that is one of the fleet.
+    pub(super) by: Option<ProcessId>,
     /// The longest duration that anybody ever wrote.
     pub(super) longest: Nanos,
     pub(super) queue: BinaryHeap<Reverse<(Nanos, u64, usize)>>,
@@ -86,6 +92,8 @@ pub(super) enum Due {
     Answers(ProcessId, Box<(oneshot::Sender<Answer>, Answer)>),
     Shows(usize, Piece),
     WatchEnds(usize, bool),
+    Ordered(ProcessId),
+    Freed(ProcessId),
     FenceLeaves(ProcessId, u64),
     FenceArrives(ProcessId, u64),
     Wake(ProcessId),
@@ -131,8 +139,11 @@ impl<'a> World<'a> {
             on: Vec::new(),
             watches: Vec::new(),
             limbo: Vec::new(),
+            unfinished: Vec::new(),
             shown: 0,
+            restored: 0,
             since: 0,
+            by: None,
             longest: 0,
             queue: BinaryHeap::new(),
             due: Vec::new(),
@@ -241,6 +252,20 @@ impl<'a> World<'a> {
             }
             Due::Shows(watch, piece) => self.shows(watch, piece),
             Due::WatchEnds(watch, broken) => self.watch_ends(watch, broken),
+            Due::Ordered(id) => {
+                let now = self.now;
+                if let Some(process) = self.process_mut(id) {
+                    process.ordered = Some(now);
+                }
+            }
+            Due::Freed(id) => {
+                if self.holds_by_its_own_hand(id) {
+                    self.tell(Happening::Broken {
+                        process: Some(id),
+                        what: "says that the lock is free, and holds it (L11, F10)".into(),
+                    });
+                }
+            }
             Due::FenceLeaves(id, token) => {
                 if self.process(id).is_some() {
                     let latency = self.latency(hashed([self.now, token, 15]));
@@ -329,6 +354,7 @@ impl<'a> World<'a> {
             }
         }
         self.limbo.clear();
+        self.unfinished.clear();
         for (id, what) in broken {
             let now = self.now;
             (self.sink)(
