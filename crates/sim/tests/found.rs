@@ -115,3 +115,10 @@ fn l9_who_is_told_to_stand_after_a_loss_stands() {
 fn l11_an_acquisition_whose_answer_is_lost_is_given_back_after_a_whole_call() {
     holds(5_034_422, None, Depth::Core);
 }
+
+/// A lock for life whose deletion a finalizer held up was given up by its holder, which said so: the world
+/// took what is being deleted for a lock that is held.
+#[test]
+fn f10_what_is_being_deleted_is_given_up() {
+    holds(801_476, None, Depth::Stack);
+}

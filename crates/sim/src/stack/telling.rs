@@ -131,7 +131,9 @@ impl World<'_> {
 
     /// Whether the lock is held by what this process has put in the place of what stood there.
     pub(super) fn holds_by_its_own_hand(&self, id: ProcessId) -> bool {
-        let held = self.api.lock().is_some_and(|lock| {
+        // What is being deleted is given up, whatever holds it up.
+        let lock = self.api.lock().filter(|lock| !is_dying(&lock.object));
+        let held = lock.is_some_and(|lock| {
             record::snapshot(self.plan.lock, &lock.object)
                 .holder
                 .is_some()
