@@ -104,7 +104,6 @@ impl Candidate {
         let mut command = Command::new(program);
         match kind {
             Kind::Tenure => command.args(["campaign", who.lock, "--json", "-n", "default"]),
-            Kind::Alone => command.args(["--name", who.lock]),
             _ => command
                 .args(["--name", who.lock])
                 .args(["--candidates", &who.candidates.to_string()])

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::time::timeout;
 
 use crate::{
-    candidate::{Kind, millis},
+    candidate::{Candidate, Kind, millis},
     plane::Bench,
     results::Series,
     usage::{Requests, cpu, memory, server},
@@ -22,10 +22,40 @@ const SETTLE: Duration = Duration::from_secs(15);
 pub(crate) async fn measure(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
     let mut measured = Vec::new();
     measured.extend(window("nobody", bench, seconds, &[]).await?);
+    measured.extend(watches(bench, seconds).await?);
     for kind in bench.crowds() {
         measured.extend(crowd(bench, kind, CANDIDATES, seconds).await?);
     }
     Ok(measured)
+}
+
+/// As many who only watch what one candidate renews: nobody who hears of each change can cost less.
+async fn watches(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
+    let lock = format!("idle-{CANDIDATES}-{}", Kind::Alone.slug());
+    let mut leader = bench.candidate(Kind::Library, &lock, "leader")?;
+    leader.leads().await?;
+    let mut crowd = bench.crowd(Kind::Alone, &lock, "watch", CANDIDATES as usize, 1)?;
+    all_stand_by(&mut crowd, CANDIDATES).await?;
+    let measured = window(Kind::Alone.name(), bench, seconds, &[crowd.pid]).await?;
+    for one in [crowd, leader] {
+        one.signal(Signal::TERM)?;
+        one.ended().await?;
+    }
+    Ok(measured)
+}
+
+async fn all_stand_by(crowd: &mut Candidate, candidates: u32) -> Result<()> {
+    let all = async {
+        for _ in 0..candidates {
+            crowd.stands_by().await?;
+        }
+        anyhow::Ok(())
+    };
+    timeout(LIMIT, all)
+        .await
+        .with_context(|| format!("{candidates} standbys do not stand by within {LIMIT:?}"))??;
+    tokio::time::sleep(SETTLE).await;
+    Ok(())
 }
 
 /// So many stand by for `seconds`; then the leader goes.
@@ -39,16 +69,7 @@ pub(crate) async fn crowd(
     let mut leader = bench.candidate(kind, &lock, "leader")?;
     leader.leads().await?;
     let mut crowd = bench.crowd(kind, &lock, "standby", candidates as usize, 1)?;
-    let all = async {
-        for _ in 0..candidates {
-            crowd.stands_by().await?;
-        }
-        anyhow::Ok(())
-    };
-    timeout(LIMIT, all)
-        .await
-        .with_context(|| format!("{candidates} standbys do not stand by within {LIMIT:?}"))??;
-    tokio::time::sleep(SETTLE).await;
+    all_stand_by(&mut crowd, candidates).await?;
     let name = kind.name();
     let mut measured = window(name, bench, seconds, &[crowd.pid]).await?;
     // And do they still see it when the leader goes?

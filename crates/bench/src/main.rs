@@ -159,7 +159,7 @@ impl Measurement {
             How::Died { .. } | How::Life { .. } => amount * 2.0,
             How::Weight { .. } => amount * 10.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
-            How::Idle { .. } => amount * 3.0 + 50.0,
+            How::Idle { .. } => amount * 4.0 + 70.0,
             How::Locks { .. } => amount * 10.0 + 90.0,
             How::MoreCandidates { .. } | How::MoreLocks { .. } => amount * 9.0 + 240.0,
         }

@@ -122,3 +122,24 @@ fn l11_an_acquisition_whose_answer_is_lost_is_given_back_after_a_whole_call() {
 fn f10_what_is_being_deleted_is_given_up() {
     holds(801_476, None, Depth::Stack);
 }
+
+/// Somebody else of the program waited for the next term: the loss of the one before it was never shown, and
+/// counted as a release.
+#[test]
+fn l10_a_loss_is_one_though_somebody_waits_for_the_next_term() {
+    for (seed, lock) in [(2243, Some(LockKind::Lease)), (507_237, None)] {
+        holds(seed, lock, Depth::Stack);
+    }
+}
+
+/// Whom a term was to be handed over to was kept in mind though that term was abandoned.
+#[test]
+fn l22_a_successor_is_that_of_one_term() {
+    holds(506_333, None, Depth::Stack);
+}
+
+/// A term was given up the moment it began, before anybody could look at it.
+#[test]
+fn l11_a_term_of_no_time_was_handed_out() {
+    holds(508_360, None, Depth::Stack);
+}

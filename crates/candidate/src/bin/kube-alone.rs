@@ -1,5 +1,5 @@
-//! No candidate: what a client of the Kubernetes API costs that does no more than to watch one Lease,
-//! by the same crates and features. What a program on the library has beyond this is the library's.
+//! No candidate: what clients of the Kubernetes API cost that do no more than to watch one Lease, by the
+//! same crates and features. What a program on the library has beyond this is the library's.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
-/// Watches a Lease until SIGTERM
+/// Watches a Lease until SIGTERM, or for as long as the server leaves a watch open
 #[derive(Debug, Parser)]
 struct Options {
     /// Name of the Lease
@@ -25,6 +26,9 @@ struct Options {
     namespace: String,
     #[arg(long)]
     kubeconfig: PathBuf,
+    /// Watches, each with a connection of its own
+    #[arg(long, default_value_t = 1)]
+    candidates: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,27 +39,37 @@ async fn main() -> Result<()> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .context("this kubeconfig cannot be used")?;
-    let api: Api<Lease> = Api::namespaced(Client::try_from(config)?, &options.namespace);
-    let one = WatchParams::default().fields(&format!("metadata.name={}", options.name));
+    let mut watches = JoinSet::new();
+    for _ in 0..options.candidates {
+        let client = Client::try_from(config.clone())?;
+        let api: Api<Lease> = Api::namespaced(client, &options.namespace);
+        watches.spawn(watch(api, options.name.clone()));
+    }
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        Some(ended) = watches.join_next() => ended?,
+    }
+}
+
+async fn watch(api: Api<Lease>, name: String) -> Result<()> {
+    let one = WatchParams::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(api.watch(&one, "0").await?);
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            event = events.try_next() => match event? {
-                Some(WatchEvent::Added(lease) | WatchEvent::Modified(lease)) => tell(&lease)?,
-                Some(_) => {}
-                None => return Ok(()),
-            }
+    let mut is_told = false;
+    while let Some(event) = events.try_next().await? {
+        if let WatchEvent::Added(lease) | WatchEvent::Modified(lease) = event
+            && !is_told
+        {
+            tell(&lease)?;
+            is_told = true;
         }
     }
+    Ok(())
 }
 
 /// In the words of a candidate that stands by.
 fn tell(lease: &Lease) -> Result<()> {
-    let holder = lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.holder_identity.as_ref());
+    let spec = lease.spec.as_ref();
+    let holder = spec.and_then(|spec| spec.holder_identity.as_ref());
     let line = json!({"event": "standby", "unix_ns": 0, "holder": holder});
     writeln!(std::io::stdout().lock(), "{line}").context("nobody listens")
 }

@@ -145,7 +145,13 @@ impl Invariant for Turns {
             }
             Happening::Watching { process, open } => self.of(*process).watches = *open,
             Happening::Ended { process } => self.of(*process).doomed = true,
-            Happening::Belief { process, .. } => {
+            // A term may be over before anybody has looked whether it led.
+            Happening::Belief { process, .. }
+            | Happening::Work {
+                process,
+                runs: true,
+                ..
+            } => {
                 self.kept = self.kept.take().filter(|kept| kept.by != Some(*process));
             }
             Happening::Struck {

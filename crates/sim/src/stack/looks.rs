@@ -210,7 +210,7 @@ pub(super) fn look_at_terms(
             // It was over before anybody could look at it.
             return;
         }
-        match (lost, term.given_up.take()) {
+        let how = match (lost, term.given_up.take()) {
             (
                 Some(
                     LossReason::SteppedDown
@@ -220,11 +220,31 @@ pub(super) fn look_at_terms(
                 )
                 | None,
                 Some(how),
-            ) => {
-                told.push(notified(how));
-            }
-            (Some(reason), _) => told.push(notified(Notice::Lost(reason))),
-            (None, None) => told.push(notified(Notice::Released)),
+            ) => how,
+            (Some(reason), _) => Notice::Lost(reason),
+            (None, None) => lost_unseen(term, reading).map_or(Notice::Released, Notice::Lost),
+        };
+        if !matches!(how, Notice::Released) {
+            // What is released after that was never meant for anybody.
+            inside.is_to_hand_over(None);
         }
+        told.push(notified(how));
+    }
+}
+
+/// Why the term was lost, where the status shows what comes after it already: somebody else of the program
+/// waits for the next one.
+fn lost_unseen(term: &Term, reading: Instant) -> Option<LossReason> {
+    match term.handle.lost_reason()? {
+        LossReason::SteppedDown
+        | LossReason::Abandoned
+        | LossReason::Asked(_)
+        | LossReason::Paused(_) => None,
+        // What is told that its time runs out may still be given up before that.
+        LossReason::Expired => term
+            .until
+            .is_some_and(|until| until <= reading)
+            .then_some(LossReason::Expired),
+        reason => Some(reason),
     }
 }

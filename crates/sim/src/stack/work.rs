@@ -136,8 +136,11 @@ impl Program {
             next
         };
         let (next, ()) = futures::join!(next, self.works_under(leadership));
-        if let Ok(next) = next {
-            self.works_under(next).await;
+        match next {
+            Ok(next) if next.is_leading() => self.works_under(next).await,
+            // It came and went while the work before it ended.
+            Ok(next) => self.give_up(next).await,
+            Err(_) => {}
         }
     }
 
