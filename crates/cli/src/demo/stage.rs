@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, PostParams},
@@ -111,6 +110,8 @@ impl Stage {
     /// Creates a candidate's Pod.
     pub(crate) async fn create_pod(&mut self, name: &str) -> Result<(), Failure> {
         let pod = serde_json::from_value(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
             "metadata": {"name": name, "labels": {LABEL.0: LABEL.1}},
             "spec": {
                 "schedulerName": NO_SCHEDULER,
@@ -131,7 +132,7 @@ impl Stage {
                 }],
             },
         }));
-        let pod: Pod = pod.map_err(|error| Failure::failed("no Pod").because(error))?;
+        let pod: DynamicObject = pod.map_err(|error| Failure::failed("no Pod").because(error))?;
         // Known before it is there: an interrupted creation is cleaned up after, too.
         self.pods.insert(name.to_owned(), String::new());
         let created = within(self.pods_api().create(&PostParams::default(), &pod)).await;
@@ -224,26 +225,19 @@ impl Stage {
         }
     }
 
-    fn pods_api(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    /// Whatever a Pod has besides is none of the demo's business: the types of all of it are half a
+    /// megabyte of program.
+    fn pods_api(&self) -> Api<DynamicObject> {
+        let resource = resource("", "v1", "Pod", "pods");
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
     fn locks(&self) -> Api<DynamicObject> {
-        let resource = |group: &str, version: &str, plural: &str| ApiResource {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            api_version: if group.is_empty() {
-                version.to_owned()
-            } else {
-                format!("{group}/{version}")
-            },
-            kind: self.lock.kind().to_owned(),
-            plural: plural.to_owned(),
-        };
+        let kind = self.lock.kind();
         let resource = match self.lock {
-            Lock::Lease { .. } => resource("coordination.k8s.io", "v1", "leases"),
-            Lock::ConfigMap => resource("", "v1", "configmaps"),
-            Lock::LeaderLock => resource("coralogix.com", "v1", "leaderlocks"),
+            Lock::Lease { .. } => resource("coordination.k8s.io", "v1", kind, "leases"),
+            Lock::ConfigMap => resource("", "v1", kind, "configmaps"),
+            Lock::LeaderLock => resource("coralogix.com", "v1", kind, "leaderlocks"),
         };
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
@@ -265,6 +259,20 @@ impl Stage {
             ))
             .because(error),
         }
+    }
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        },
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
     }
 }
 
