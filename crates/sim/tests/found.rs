@@ -143,3 +143,9 @@ fn l22_a_successor_is_that_of_one_term() {
 fn l11_a_term_of_no_time_was_handed_out() {
     holds(508_360, None, Depth::Stack);
 }
+
+/// A machine had just woken up, and the election had not looked at its clock yet.
+#[test]
+fn l4_who_has_just_woken_up_is_not_ill() {
+    holds(737, Some(LockKind::ConfigMap), Depth::Stack);
+}

@@ -24,6 +24,9 @@ use super::{
 
 /// So far behind an election may be that has nothing to do.
 const ILL: Duration = Duration::from_secs(3);
+/// So often it is asked, every 20 ms: after a sleep of the machine an election looks at its clock within a
+/// second.
+const LOOKS: u32 = 100;
 /// A release is answered, or given up, within that: a call that is under way, some tries of its own,
 /// and the longest sleep of a machine.
 const RELEASED_WITHIN: Duration = Duration::from_secs(120);
@@ -142,7 +145,7 @@ impl Inside {
 
     /// Whoever rests is well: the election has nothing to do that it has not done.
     pub(super) async fn feels_the_pulse(&self, election: &LeaderElection) {
-        for _ in 0..3 {
+        for _ in 0..LOOKS {
             // What has just woken up together with this one comes first.
             if election.healthy(ILL) {
                 return;
