@@ -151,7 +151,7 @@ mod tests {
             crowd.delay(now, 199, &mut rng),
             crowd.delay(now, 199, &mut rng)
         );
-        let later = now.after(d * CALM * TOP_LEVEL - Duration::from_nanos(1));
+        let later = now.after(d * CALM * (TOP_LEVEL - 1));
         let least = Duration::from_secs(1) / 63;
         let last = (1000..1200).map(|epoch| crowd.clone().delay(later, epoch, &mut rng));
         let most = last.max().unwrap();

@@ -43,11 +43,18 @@ pub(super) struct Promises {
     /// Whom its leadership shall be handed over to.
     successor: Mutex<Option<String>>,
     /// The holder that it was told of last.
-    heard: Mutex<Option<Option<Arc<str>>>>,
+    heard: Mutex<Heard>,
     /// The program itself drops what it is doing.
     pub(super) dropping: AtomicBool,
     /// For how long work that is lost may go on.
     grace: Mutex<Duration>,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Heard {
+    #[default]
+    Nothing,
+    Of(Option<Arc<str>>),
 }
 
 impl Inside {
@@ -123,7 +130,7 @@ impl Inside {
     /// It has renewed: by then it knows that it holds the Lease.
     pub(super) fn has_heard_of_itself(&self) -> bool {
         let me = self.me();
-        me.is_none() || *locked(&self.promises.heard) == Some(me)
+        me.is_none() || *locked(&self.promises.heard) == Heard::Of(me)
     }
 
     /// Take down the changes of the holder, until the election ends.
@@ -133,10 +140,14 @@ impl Inside {
         tokio::spawn(async move {
             while let Some(holder) = changes.next().await {
                 let holder = holder.map(|holder| holder.identity);
-                let before = locked(&inside.promises.heard).replace(holder.clone());
+                let holder = Heard::Of(holder);
+                let mut heard = locked(&inside.promises.heard);
+                let is_twice = *heard == holder;
+                *heard = holder;
+                drop(heard);
                 let is_lease = locked(&inside.promises.holds_as).is_some();
                 // For life, each term of one Pod is another one's.
-                if is_lease && before == Some(holder) {
+                if is_lease && is_twice {
                     inside.broken("told of one change of the holder twice");
                 }
             }
