@@ -67,6 +67,23 @@ const HOW: &str = "
 - Goals and judgements are about the run that is shown, not about every machine.
 ";
 
+const WHY: &str = "
+## What stands in the way of some goals
+
+- *99 and 999 standbys* share two cores with the server: each of them hears of the release, and a write
+  that is refused costs the server as much as the one that is taken. How long to hold back in a crowd
+  (rule L17) each candidate learns for itself, by the races that it loses; the first hand-overs teach it.
+- *A leader is killed*: what has slept for a lease duration meets cold caches, and timers of the runtime
+  are late by a millisecond or two.
+- *`tenure run`* gives the lock up when the last process of the command is seen to be dead, and not
+  before: the end of its PID namespace, and two messages from process to process, come first.
+- *300 standbys*: each renewal is written to each of 300 connections; kube's client speaks HTTP/1 only.
+  The table has what 300 plain watches cost that do nothing with it.
+- *Memory and size of the least program*: kube 5 alone, with one watch, is larger than kubert's program
+  on kube 1 with all that is in it; the table says by how much.
+- *1,000 locks*: at the same pace a renewal is the same request and the same echo on the watch for both.
+";
+
 pub(crate) fn write(results: &Results, folder: &Path) -> Result<()> {
     let path = folder.join("README.md");
     fs::write(&path, page(results)).with_context(|| format!("cannot write {}", path.display()))
@@ -101,6 +118,7 @@ fn page(results: &Results) -> String {
             goal.what, goal.client_go, goal.wanted, goal.tenure
         );
     }
+    page.push_str(WHY);
     page.push_str(HOW);
     for one in &MEASUREMENTS {
         let _ = write!(page, "\n## {}\n\n", one.title);
