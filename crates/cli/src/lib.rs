@@ -90,9 +90,9 @@ pub async fn config_of(kubeconfig: std::path::PathBuf) -> Result<kube::Config, S
 fn carry_out(task: Task) -> Result<ExitCode, Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if !matches!(task, Task::Demo(_) | Task::DevServer(_)) {
-        // The election beside this thread, which speaks with people and processes. More of them would
-        // only wake each other, for every renewal that a standby sees.
-        runtime.worker_threads(1);
+        // An election is little work, on however large a machine. One worker may be held up by whoever
+        // does not read what it writes; then the other goes on.
+        runtime.worker_threads(2);
     }
     let runtime = runtime.enable_all().build().map_err(|error| {
         Failure::failed("cannot start threads; raise the limits of this process").because(error)
