@@ -149,3 +149,9 @@ fn l11_a_term_of_no_time_was_handed_out() {
 fn l4_who_has_just_woken_up_is_not_ill() {
     holds(737, Some(LockKind::ConfigMap), Depth::Stack);
 }
+
+/// A leader that renews every 0.4 s had most of its answers struck: eight requests in a second are no storm.
+#[test]
+fn l16_many_renewals_that_fail_are_many_requests() {
+    holds(40_195_230, None, Depth::Core);
+}

@@ -14,7 +14,7 @@ use super::{Invariant, named};
 /// shortest retry period of the fleets is a second: at most four restores of an edited record in
 /// it, a read before each, and what a clash of many brings: for life, processes whose Pods are gone
 /// create locks that others remove, and each change wakes everybody.
-const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 32), (10 * SECOND, 80)];
+const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 32), (10 * SECOND, 100)];
 
 #[derive(Default)]
 pub(super) struct Requests {
