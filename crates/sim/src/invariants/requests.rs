@@ -14,7 +14,10 @@ use super::{Invariant, named};
 /// shortest retry period of the fleets is a second: at most four restores of an edited record in
 /// it, a read before each, and what a clash of many brings: for life, processes whose Pods are gone
 /// create locks that others remove, and each change wakes everybody.
-const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 32), (10 * SECOND, 100)];
+const WINDOWS: [(Nanos, usize); 2] = [(SECOND, 32), (10 * SECOND, 80)];
+
+/// A clock beyond rho may run at so many times its rate, and its process with it.
+const FASTEST_BEYOND: usize = 3;
 
 #[derive(Default)]
 pub(super) struct Requests {
@@ -30,9 +33,11 @@ impl Invariant for Requests {
         let Happening::Asked { process, .. } = what else {
             return Ok(());
         };
-        if !ledger.process(*process).ours {
+        let asks = ledger.process(*process);
+        if !asks.ours {
             return Ok(());
         }
+        let faster = if asks.bad_clock { FASTEST_BEYOND } else { 1 };
         let index = process.0 as usize;
         if self.asked.len() <= index {
             self.asked.resize_with(index + 1, VecDeque::new);
@@ -46,7 +51,7 @@ impl Invariant for Requests {
         for (window, most) in WINDOWS {
             let from = asked.partition_point(|then| at - then > window);
             let many = asked.len() - from;
-            if many > most {
+            if many > most * faster {
                 let window = window / SECOND;
                 return Err(format!(
                     "{} sent {many} requests within {window} s",
