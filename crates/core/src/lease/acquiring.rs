@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{outcome::Outcome, status::Notice, version::Uid};
+use crate::{outcome::Outcome, status::Notice, time::Instant, version::Uid};
 
 use super::{
     elector::{Call, LeaseElector, Phase, Sent, What},
@@ -16,6 +16,8 @@ use super::{
 pub(super) struct Attempt {
     /// Writes whose outcome is open: only these can still grant (L6).
     unsettled: Vec<Sent>,
+    /// When the newest of its writes was sent.
+    sent_at: Instant,
     /// Whether it creates the Lease, rather than replaces it.
     creates: bool,
     /// The object that it replaces. A copy of the same words in another one is none of its writes
@@ -91,6 +93,7 @@ impl LeaseElector {
     fn begin_attempt(&mut self, creates: bool) {
         self.phase = Phase::Acquiring(Attempt {
             unsettled: Vec::new(),
+            sent_at: self.now.mono,
             creates,
             replaces: match self.seen.place() {
                 Place::Present(base) if !creates => Some(base.version.uid.clone()),
@@ -137,6 +140,7 @@ impl LeaseElector {
         let at = self.now.mono;
         if let Phase::Acquiring(attempt) = &mut self.phase {
             attempt.unsettled.push(Sent { write, at });
+            attempt.sent_at = at;
         }
     }
 
@@ -275,7 +279,9 @@ impl LeaseElector {
     }
 
     fn lost_the_race(&mut self) {
-        self.contention.lost_a_race(self.now.mono);
+        if let Phase::Acquiring(attempt) = &self.phase {
+            self.contention.lost_a_race(self.now.mono, attempt.sent_at);
+        }
         // The server answers, and things have moved on: the next conflict is a new one.
         self.pause.succeeded();
         self.end_attempt();

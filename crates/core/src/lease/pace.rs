@@ -20,14 +20,22 @@ pub(super) struct Contention {
     calm_after: Duration,
     level: u32,
     since: Instant,
+    /// Races since the last that was lost, or since the spread became smaller; and the newest of them.
+    calm: u32,
+    raced: Option<u64>,
     drawn: Option<(u64, Duration)>,
 }
 
 const TOP_LEVEL: u32 = 6;
 
-/// Lease durations without a lost race until the spread is a step smaller. In a crowd whose races follow
-/// each other by a third of a lease duration, one in nine loses each; sooner would be one in three.
-const CALM: u32 = 3;
+/// Races without losing one until the spread is a step smaller: about one candidate in seven loses each.
+const CALM_RACES: u32 = 4;
+
+/// The same at the longest spread, which is for crowds of which one in seven would be many.
+const CALM_RACES_AT_TOP: u32 = 32;
+
+/// Lease durations without a lost race until the spread is a step smaller, though nobody has raced.
+const CALM: u32 = 20;
 
 impl Pause {
     pub(super) fn new(most: Duration) -> Self {
@@ -80,6 +88,8 @@ impl Contention {
             calm_after: lease_duration * CALM,
             level: 0,
             since: Instant::default(),
+            calm: 0,
+            raced: None,
             drawn: None,
         }
     }
@@ -89,10 +99,17 @@ impl Contention {
         self.most
     }
 
-    pub(super) fn lost_a_race(&mut self, now: Instant) {
+    /// With a write that was sent at `sent`. Others were on their way for as long, too: a spread that is
+    /// no longer than that keeps few of them apart.
+    pub(super) fn lost_a_race(&mut self, now: Instant, sent: Instant) {
         self.calm_down(now);
+        let took = now.since(sent);
         self.level = (self.level + 1).min(TOP_LEVEL);
+        while self.level < TOP_LEVEL && self.spread() < took * 2 {
+            self.level += 1;
+        }
         self.since = now;
+        self.calm = 0;
     }
 
     /// The delay for the sighting `epoch`: drawn once for each.
@@ -103,10 +120,18 @@ impl Contention {
             return delay;
         }
         self.calm_down(now);
-        let share = 2u32.pow(self.level) - 1;
-        let delay = rng.up_to(self.most * share / (2u32.pow(TOP_LEVEL) - 1));
+        let spread = self.spread();
+        let mut delay = rng.up_to(spread);
+        if self.level == TOP_LEVEL {
+            // Most of a large crowd hold back: the later of two.
+            delay = delay.max(rng.up_to(spread));
+        }
         self.drawn = Some((epoch, delay));
         delay
+    }
+
+    fn spread(&self) -> Duration {
+        self.most * (2u32.pow(self.level) - 1) / (2u32.pow(TOP_LEVEL) - 1)
     }
 
     /// The delay for the sighting `epoch`, as far as it was drawn.
@@ -117,10 +142,29 @@ impl Contention {
         }
     }
 
+    /// The Lease of the sighting `epoch` is anybody's: a race that may be lost. Those without a loss are
+    /// counted, since a crowd stays a crowd however rarely its leaders change.
+    pub(super) fn race_is_on(&mut self, epoch: u64) {
+        if self.raced == Some(epoch) {
+            return;
+        }
+        self.raced = Some(epoch);
+        let enough = match self.level {
+            TOP_LEVEL => CALM_RACES_AT_TOP,
+            _ => CALM_RACES,
+        };
+        if self.calm >= enough {
+            self.level = self.level.saturating_sub(1);
+            self.calm = 0;
+        }
+        self.calm += 1;
+    }
+
     fn calm_down(&mut self, now: Instant) {
         while self.level > 0 && now.since(self.since) >= self.calm_after {
             self.level -= 1;
             self.since = self.since.after(self.calm_after);
+            self.calm = 0;
         }
     }
 }
@@ -130,6 +174,56 @@ mod tests {
     use super::*;
 
     #[test]
+    fn l17_the_spread_shrinks_with_races_that_were_not_lost_and_slowly_at_its_longest() {
+        let d = Duration::from_secs(15);
+        let mut rng = Rng::new(1);
+        let mut crowd = Contention::new(d);
+        let now = Instant::from_nanos(1);
+        for _ in 0..TOP_LEVEL {
+            crowd.lost_a_race(now, now);
+        }
+        let mut levels = Vec::new();
+        for epoch in 1..=60 {
+            crowd.delay(now, epoch, &mut rng);
+            crowd.race_is_on(epoch);
+            crowd.race_is_on(epoch);
+            levels.push(crowd.level);
+        }
+        let races = |level: u32| levels.iter().filter(|seen| **seen == level).count();
+        assert_eq!(races(TOP_LEVEL), 32);
+        assert!((1..TOP_LEVEL).all(|level| races(level) == 4), "{levels:?}");
+        assert_eq!(levels.last(), Some(&0));
+    }
+
+    #[test]
+    fn l17_the_spread_grows_at_once_to_what_a_slow_race_asks_for() {
+        let now = Instant::from_nanos(1_000_000_000);
+        let grown = |took: u64| {
+            let mut crowd = Contention::new(Duration::from_secs(15));
+            crowd.lost_a_race(now, now.before(Duration::from_millis(took)));
+            (crowd.level, crowd.spread())
+        };
+        assert_eq!(grown(5).0, 1);
+        assert!(grown(40).1 >= Duration::from_millis(80) && grown(40).0 == 3);
+        assert_eq!(grown(900), (TOP_LEVEL, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn l17_most_of_a_large_crowd_hold_back() {
+        let mut rng = Rng::new(1);
+        let now = Instant::from_nanos(1);
+        let mut early = |level: u32| {
+            let mut crowd = Contention::new(Duration::from_secs(15));
+            crowd.level = level;
+            let most = crowd.most * (2u32.pow(level) - 1) / 63;
+            let delays = (1..=1000).map(|epoch| crowd.clone().delay(now, epoch, &mut rng));
+            delays.filter(|delay| *delay < most / 8).count()
+        };
+        assert!((100..150).contains(&early(TOP_LEVEL - 1)));
+        assert!(early(TOP_LEVEL) < 30, "one in sixty-four");
+    }
+
+    #[test]
     fn l17_the_spread_is_none_at_first_grows_with_races_lost_and_shrinks_with_time() {
         let d = Duration::from_secs(15);
         let mut rng = Rng::new(1);
@@ -137,10 +231,10 @@ mod tests {
         let now = Instant::from_nanos(1);
         assert_eq!(crowd.delay(now, 1, &mut rng), Duration::ZERO);
         for _ in 0..10 {
-            crowd.lost_a_race(now);
+            crowd.lost_a_race(now, now);
         }
         let most = (2..200)
-            .map(|epoch| crowd.delay(now, epoch, &mut rng))
+            .map(|epoch| crowd.clone().delay(now, epoch, &mut rng))
             .max()
             .unwrap();
         assert!(
@@ -149,7 +243,8 @@ mod tests {
         );
         assert_eq!(
             crowd.delay(now, 199, &mut rng),
-            crowd.delay(now, 199, &mut rng)
+            crowd.delay(now, 199, &mut rng),
+            "one for each sighting"
         );
         let later = now.after(d * CALM * (TOP_LEVEL - 1));
         let least = Duration::from_secs(1) / 63;

@@ -12,6 +12,9 @@ impl LeaseElector {
     pub(super) fn takeover_at(&mut self) -> Instant {
         let epoch = self.seen.epoch();
         let delay = self.contention.delay(self.now.mono, epoch, &mut self.rng);
+        if self.now.mono >= self.seen.free_at() {
+            self.contention.race_is_on(epoch);
+        }
         self.turn_after(delay)
     }
 

@@ -255,8 +255,8 @@ fn l17_the_spread_of_a_crowd_is_a_tenth_of_the_lease_duration_and_all_of_it_is_u
     assert!(delays[..2].iter().all(|delay| *delay <= 25), "few at first");
     let short = delays.iter().filter(|delay| **delay < 250).count();
     assert!(
-        (300..600).contains(&short),
-        "{short} of 900 in the first half"
+        (150..300).contains(&short),
+        "{short} of 900 in the first half, since most hold back"
     );
 }
 
@@ -272,12 +272,12 @@ fn l17_a_crowd_is_forgotten_as_time_goes_by() {
     let (id, _, _) = bench.write();
     bench.answer(id, Outcome::Conflict);
     let at = bench.now;
-    // Three lease durations of one holder for each step.
-    bench.read_is(Outcome::Done(held("holder", 270, 20)));
+    // Twenty lease durations of one holder for each step.
+    bench.read_is(Outcome::Done(held("holder", 1800, 20)));
     bench.until_a_call();
     let (id, request) = bench.call();
     assert!(matches!(request, Request::Replace { .. }));
-    assert!(bench.now >= at + 270_000);
+    assert!(bench.now >= at + 1_800_000);
     bench.answer(id, Outcome::Conflict);
     let at = bench.now;
     bench.read_is(Outcome::Done(released("u", 21)));
