@@ -24,7 +24,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tenure_core::{Instant, MicroTime, Now};
 
 /// The longest stretch that [`SystemClock`] sleeps without looking at the clock.
-pub const LONGEST_SLICE: Duration = Duration::from_secs(1);
+pub const LONGEST_SLICE: Duration = Duration::from_secs(2);
 
 /// A future that [`Clock::sleep_until`] returns.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -88,17 +88,22 @@ impl Clock for SystemClock {
                 if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(left.min(slice_from(now))).await;
+                let longest = if left > LONGEST_SLICE {
+                    slice_from(now)
+                } else {
+                    left
+                };
+                tokio::time::sleep(longest).await;
             }
         })
     }
 }
 
-/// Slices end on the clock's whole seconds, so that all who sleep in a process look together: one
-/// wake-up a second rather than a thousand.
+/// Slices end on the clock's even seconds, so that all who sleep in a process look together: one
+/// wake-up in two seconds rather than a thousand. Whoever sleeps no longer than one has none.
 fn slice_from(now: Instant) -> Duration {
-    let second = u64::try_from(LONGEST_SLICE.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(second - now.as_nanos() % second)
+    let slice = u64::try_from(LONGEST_SLICE.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(slice - now.as_nanos() % slice)
 }
 
 /// A clock that follows [`tokio::time`]: it stands still while that is paused, and moves when that

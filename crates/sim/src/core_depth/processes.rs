@@ -209,9 +209,9 @@ impl<M: Model> World<'_, M> {
             return;
         }
         if let Some(sleep) = process.sleep.filter(|sleep| now < sleep.until) {
-            // After a suspend a timer is late by a slice of a sleep, at most a second.
+            // After a suspend a timer is late by a slice of a sleep, at most two seconds.
             let late = match sleep.kind {
-                SleepKind::Suspended => hashed([now, id.0.into(), 7]) % SECOND,
+                SleepKind::Suspended => hashed([now, id.0.into(), 7]) % (2 * SECOND),
                 _ => hashed([now, id.0.into(), 7]) % (MILLI / 5),
             };
             process.tick_at = Some(sleep.until + late);

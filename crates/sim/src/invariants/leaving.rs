@@ -134,8 +134,8 @@ impl Leaving {
                 let process = ledger.process(id);
                 let ends = self.ends.iter().find(|(other, _)| *other == id);
                 let ends = ends.map_or(Nanos::MAX, |(_, ends)| *ends);
-                // After a suspend a timer is late by a slice of a sleep, at most a second.
-                let slept = process.slept_until + SECOND + LATENESS > ends;
+                // After a suspend a timer is late by a slice of a sleep, at most two seconds.
+                let slept = process.slept_until + 2 * SECOND + LATENESS > ends;
                 // Peace wakes who sleeps, and not its timers.
                 let woken = ledger.peace().is_some();
                 let excused = slept || woken || process.bad_clock || process.was_paused;
