@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tenure_core::{Elector as _, always::AlwaysElector};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock,
     driver::{Driver, Outside, Parts, Pulse},
-    election::{HOLDERS_KEPT, Handles, LeaderElection},
+    election::{Handles, LeaderElection},
+    holders::Holders,
     lock::always::NoLock,
     telling::Telling,
     warm::Warmth,
@@ -27,13 +28,13 @@ impl LeaderElection {
         let clock = clock::system_clock();
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (status, status_receiver) = watch::channel(elector.status());
-        let (holders, _) = broadcast::channel(HOLDERS_KEPT);
+        let holders = Arc::new(Holders::default());
         let pulse = Arc::new(Pulse::new());
         let name: Arc<str> = "always".into();
         let handles = Handles {
             orders: orders.clone(),
             status: status_receiver,
-            holders: holders.downgrade(),
+            holders: Arc::downgrade(&holders),
             pulse: Arc::clone(&pulse),
             clock: clock.clone(),
             identity: Arc::clone(&name),

@@ -8,7 +8,7 @@ use tenure_core::{
     lease::{LeaseConfig, LeaseElector},
     life::{LifeConfig, LifeElector, Me, ProcessId},
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     beside::{About, LabelPlan, Plan},
@@ -17,8 +17,9 @@ use crate::{
     client::Connection,
     context_info::{ContextInfo, OwnPod},
     driver::{Driver, Outside, Parts, Pulse},
-    election::{HOLDERS_KEPT, Handles, LeaderElection},
+    election::{Handles, LeaderElection},
     error::{ElectionError, SettingsError},
+    holders::Holders,
     lock::{Lock, lease::LeaseLock, lease_json::Extras, life::LifeLock},
     names,
     process::Processes,
@@ -155,14 +156,14 @@ impl Builder {
     {
         let (orders, order_receiver) = mpsc::unbounded_channel();
         let (status, status_receiver) = watch::channel(elector.status());
-        let (holders, _) = broadcast::channel(HOLDERS_KEPT);
+        let holders = Arc::new(Holders::default());
         let pulse = Arc::new(Pulse::new());
         let (name, identity): (Arc<str>, Arc<str>) = (self.name.into(), identity.into());
         let namespace: Arc<str> = namespace.into();
         let handles = Handles {
             orders: orders.clone(),
             status: status_receiver,
-            holders: holders.downgrade(),
+            holders: Arc::downgrade(&holders),
             pulse: Arc::clone(&pulse),
             clock: self.clock.clone(),
             identity: Arc::clone(&identity),

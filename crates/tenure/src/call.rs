@@ -1,10 +1,15 @@
 //! One call about one object: the request, the limit on it, and what its answer means (rules L5,
 //! L6, L16).
 
-use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::core::{Status, response::StatusSummary};
 use serde_json::Value;
@@ -30,7 +35,7 @@ pub(crate) async fn call(
     request: Request<Vec<u8>>,
     limit: Duration,
 ) -> Outcome<Value> {
-    let what = format!("{} {}", request.method(), request.uri().path());
+    let what = What::of(&request);
     let is_read = request.method() == Method::GET;
     let asked = request.extensions().get::<Resource>().cloned();
     let mut stage = Stage::Sent;
@@ -52,6 +57,27 @@ pub(crate) async fn call(
             };
             Outcome::Unknown(format!("{what}: {missing} within {limit:?}").into())
         }
+    }
+}
+
+/// What was asked for, in words where somebody wants to know.
+struct What {
+    method: Method,
+    uri: Uri,
+}
+
+impl What {
+    fn of(request: &Request<Vec<u8>>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.uri.path())
     }
 }
 
@@ -86,7 +112,7 @@ async fn send(
 }
 
 struct Answer<'a> {
-    what: &'a str,
+    what: &'a What,
     is_read: bool,
     asked: Option<&'a Resource>,
     status: StatusCode,
@@ -245,7 +271,10 @@ mod tests {
 
     fn judge(method: &Method, status: u16, body: &str) -> Outcome<Value> {
         Answer {
-            what: "GET /x",
+            what: &What {
+                method: Method::GET,
+                uri: Uri::from_static("/x"),
+            },
             is_read: *method == Method::GET,
             asked: Some(&Resource::pod("n", "x")),
             status: StatusCode::from_u16(status).unwrap(),

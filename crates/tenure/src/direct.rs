@@ -20,6 +20,12 @@ use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::wire::Wire;
 
+/// Connections that are kept while nobody uses them: a thousand locks that were acquired at once leave
+/// no more behind.
+const IDLE: usize = 16;
+/// What is read of a connection at once. hyper would keep a buffer of 400 KiB for a watch after one burst.
+const LONGEST_READ: usize = 64 << 10;
+
 /// The stack below a kube client.
 pub(crate) type Direct = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
@@ -42,7 +48,10 @@ pub(crate) fn wire(config: Config) -> Result<Wire, kube::Error> {
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE)
+        .http1_max_buf_size(LONGEST_READ)
+        .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

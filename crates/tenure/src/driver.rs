@@ -14,13 +14,13 @@ use std::{
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tenure_core::{
-    Action, Belief, CallId, Command, Elector, Event, Holder, Instant, LossReason, Notice, Now,
-    Status,
+    Action, Belief, CallId, Command, Elector, Event, Instant, LossReason, Notice, Now, Status,
 };
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock::SharedClock,
+    holders::Holders,
     leadership::{Leadership, Released},
     lock::{Lock, ReplyOf, Watched},
     published::Term,
@@ -46,7 +46,7 @@ pub(crate) enum Order {
 /// What an election looks like from outside.
 pub(crate) struct Outside {
     pub(crate) status: watch::Sender<Status>,
-    pub(crate) holders: broadcast::Sender<Option<Holder>>,
+    pub(crate) holders: Arc<Holders>,
     pub(crate) pulse: Arc<Pulse>,
 }
 
@@ -271,7 +271,7 @@ impl<L: Lock> Driver<L> {
         match notice {
             Notice::Acquired { .. } => self.hand_out(),
             Notice::Holder(holder) => {
-                let _ = self.outside.holders.send(holder);
+                self.outside.holders.tell(holder);
             }
             Notice::Stop { reason, by } => {
                 if let Some(term) = self.term.as_ref().or(self.ending.as_ref()) {

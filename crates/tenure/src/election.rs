@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     clock::SharedClock,
     driver::{Order, Pulse},
     error::ElectionError,
+    holders::Holders,
     leadership::{Leadership, LeadershipHandle},
 };
 
@@ -29,7 +30,7 @@ use crate::{
 pub struct LeaderElection {
     orders: mpsc::UnboundedSender<Order>,
     status: watch::Receiver<Status>,
-    holders: broadcast::WeakSender<Option<Holder>>,
+    holders: Weak<Holders>,
     pulse: Arc<Pulse>,
     clock: SharedClock,
     identity: Arc<str>,
@@ -37,13 +38,10 @@ pub struct LeaderElection {
     namespace: Arc<str>,
 }
 
-/// How many holders a slow reader of [`LeaderElection::leader_changes`] may lag behind.
-pub(crate) const HOLDERS_KEPT: usize = 64;
-
 pub(crate) struct Handles {
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) status: watch::Receiver<Status>,
-    pub(crate) holders: broadcast::WeakSender<Option<Holder>>,
+    pub(crate) holders: Weak<Holders>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) clock: SharedClock,
     pub(crate) identity: Arc<str>,
@@ -209,7 +207,7 @@ impl LeaderElection {
     /// The stream ends with the election. A reader that lags behind by more than 64 changes misses
     /// the oldest.
     pub fn leader_changes(&self) -> impl Stream<Item = Option<Holder>> + Send + 'static {
-        let receiver = self.holders.upgrade().map(|holders| holders.subscribe());
+        let receiver = self.holders.upgrade().map(|holders| holders.listen());
         stream::unfold(receiver, |receiver| async move {
             let mut receiver = receiver?;
             loop {

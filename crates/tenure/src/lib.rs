@@ -93,6 +93,7 @@ mod direct;
 mod driver;
 mod election;
 mod error;
+mod holders;
 mod leadership;
 mod lock;
 mod names;

@@ -518,7 +518,12 @@ impl Elector for LeaseElector {
     }
 
     fn poll(&mut self) -> Option<Action<Request>> {
-        self.queue.pop_front()
+        let action = self.queue.pop_front();
+        if action.is_none() {
+            // What a burst took is given back: mostly it is one at a time, in a thousand elections.
+            self.queue.shrink_to(1);
+        }
+        action
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -75,7 +75,8 @@ impl Term {
             token,
             last: sent.write.clone(),
             base,
-            unsettled: Vec::new(),
+            // Mostly it is one at a time.
+            unsettled: Vec::with_capacity(1),
             // L1: from before the first byte was sent.
             valid_until: sent.at.after(timing.renew_deadline()),
             last_sent: sent.at,

@@ -1,10 +1,12 @@
 //! One object, and the requests about it (rules L5, F5, L16).
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use http::{Method, Request, header};
 use serde_json::{Value, json};
 use tenure_core::Version;
+
+use crate::object;
 
 /// Who made a change, in the managed fields of the objects that tenure writes.
 pub(crate) const FIELD_MANAGER: &str = "tenure";
@@ -13,12 +15,19 @@ const USER_AGENT: &str = concat!("tenure/", env!("CARGO_PKG_VERSION"));
 
 /// One object that may or may not exist: the requests about it.
 ///
-/// Reads are quorum reads: none carries a resourceVersion (L16).
+/// Reads are quorum reads: none carries a resourceVersion (L16). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Resource {
+pub(crate) struct Resource(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Names {
     api: Api,
     namespace: Option<String>,
     name: String,
+    /// The path of all objects of this kind in this namespace.
+    collection: String,
+    /// Its own path.
+    path: String,
 }
 
 /// A kind of object, as its paths spell it.
@@ -98,11 +107,17 @@ impl Api {
 
 impl Resource {
     pub(crate) fn new(api: Api, namespace: Option<&str>, name: &str) -> Self {
-        Self {
+        let collection = match namespace {
+            Some(namespace) => api.collection(namespace),
+            None => format!("{}/{}", api.root(), api.plural),
+        };
+        Self(Arc::new(Names {
             api,
             namespace: namespace.map(ToOwned::to_owned),
             name: name.to_owned(),
-        }
+            path: format!("{collection}/{}", segment(name)),
+            collection,
+        }))
     }
 
     pub(crate) fn lease(namespace: &str, name: &str) -> Self {
@@ -122,33 +137,31 @@ impl Resource {
     }
 
     pub(crate) fn api(&self) -> Api {
-        self.api
+        self.0.api
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Empty for what has none.
     pub(crate) fn namespace(&self) -> &str {
-        self.namespace.as_deref().unwrap_or_default()
+        self.0.namespace.as_deref().unwrap_or_default()
     }
 
     /// The path of all objects of this kind in this namespace: to list and to watch.
-    pub(crate) fn collection(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => self.api.collection(namespace),
-            None => format!("{}/{}", self.api.root(), self.api.plural),
-        }
+    pub(crate) fn collection(&self) -> &str {
+        &self.0.collection
     }
 
-    fn path(&self) -> String {
-        format!("{}/{}", self.collection(), segment(&self.name))
+    /// The path of this object.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
     }
 
     /// A quorum read.
     pub(crate) fn get(&self) -> Request<Vec<u8>> {
-        self.request(Method::GET, &self.path(), None)
+        self.request(Method::GET, self.path(), None)
     }
 
     /// A create. Its precondition is that there is no such object.
@@ -190,13 +203,11 @@ impl Resource {
                 "resourceVersion": version.resource_version.as_str(),
             },
         });
-        self.request(Method::DELETE, &self.path(), Some(&options))
+        self.request(Method::DELETE, self.path(), Some(&options))
     }
 
     fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Request<Vec<u8>> {
-        let body = body
-            .map(|body| body.to_string().into_bytes())
-            .unwrap_or_default();
+        let body = body.map(object::text).unwrap_or_default();
         let mut request = plain(method, path, body);
         // For judging the answer.
         request.extensions_mut().insert(self.clone());

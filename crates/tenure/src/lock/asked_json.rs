@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tenure_core::{Identity, Paused, StepDown, Uid};
 
+use crate::object;
+
 /// The annotation by which the holder of a lock is asked to step down.
 pub(crate) const STEP_DOWN_ANNOTATION: &str = "tenure.dev/step-down";
 /// The annotation on a Lease that nobody shall take.
@@ -75,7 +77,7 @@ pub(crate) fn paused(object: &Value) -> Option<Paused> {
 }
 
 fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    let value = object.pointer("/metadata/annotations")?.get(name)?;
+    let value = object::at(object, &["metadata", "annotations", name])?;
     (!value.is_null()).then_some(value)
 }
 

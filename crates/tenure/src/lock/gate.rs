@@ -4,31 +4,51 @@
 //! The core takes the time that validity counts from before a call waits here (L1), so waiting only
 //! makes validity shorter. The call's limit covers it (L16).
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tenure_core::Outcome;
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep, timeout_at},
 };
 
-/// Enough for a thousand renewals every two seconds at a round trip of 100 ms.
+/// Places for writes at first: enough where a round trip takes a few milliseconds, and few connections.
+const FIRST_WRITES: usize = 16;
+/// The most there ever are: enough for a thousand renewals every two seconds at a round trip of 100 ms.
 const WRITES: usize = 64;
 /// Reads have places of their own: a thousand of them, after an outage, keep no renewal waiting.
 const READS: usize = 16;
+/// A call that takes longer asks for more places: so many are under way at once where answers are slow.
+const SLOW: Duration = Duration::from_millis(50);
+/// So does who waits for so long: the calls under way may be stuck.
+const LONG_WAIT: Duration = Duration::from_millis(1500);
+/// They are doubled no sooner than so long after the last time.
+const GROWS_EVERY: Duration = Duration::from_millis(250);
 
 /// The places. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    reads: Arc<Semaphore>,
-    writes: Arc<Semaphore>,
+    reads: Arc<Places>,
+    writes: Arc<Places>,
+}
+
+#[derive(Debug)]
+struct Places {
+    free: Semaphore,
+    most: usize,
+    /// How many there are by now, and since when.
+    all: Mutex<(usize, Instant)>,
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
         Self {
-            reads: Arc::new(Semaphore::new(READS)),
-            writes: Arc::new(Semaphore::new(WRITES)),
+            reads: Arc::new(Places::new(READS, READS)),
+            writes: Arc::new(Places::new(FIRST_WRITES, WRITES)),
         }
     }
 
@@ -44,18 +64,64 @@ impl Gate {
     {
         let until = Instant::now() + limit;
         let places = if write { &self.writes } else { &self.reads };
-        match timeout_at(until, places.acquire()).await {
-            Ok(_place) => call(until.saturating_duration_since(Instant::now())).await,
+        match timeout_at(until, places.take()).await {
+            Ok(_place) => {
+                let began = Instant::now();
+                let outcome = call(until.saturating_duration_since(began)).await;
+                if began.elapsed() > SLOW {
+                    places.grow();
+                }
+                outcome
+            }
             // It never left.
             Err(_) => Outcome::Refused(
                 format!(
                     "not sent: {} other calls of the same set were under way for {limit:?}; the API \
                      server is slow, or the set is too large for its retry period",
-                    if write { WRITES } else { READS }
+                    places.count()
                 )
                 .into(),
             ),
         }
+    }
+}
+
+impl Places {
+    fn new(first: usize, most: usize) -> Self {
+        Self {
+            free: Semaphore::new(first),
+            most,
+            all: Mutex::new((first, Instant::now())),
+        }
+    }
+
+    /// In the order of those who ask.
+    async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        let place = self.free.acquire();
+        tokio::pin!(place);
+        loop {
+            tokio::select! {
+                biased;
+                // It is never closed.
+                place = &mut place => return place.ok(),
+                () = sleep(LONG_WAIT) => self.grow(),
+            }
+        }
+    }
+
+    /// Twice as many, unless it was just so, up to the most.
+    fn grow(&self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, since) = *all;
+        let more = count.min(self.most - count);
+        if more > 0 && since.elapsed() >= GROWS_EVERY {
+            self.free.add_permits(more);
+            *all = (count + more, Instant::now());
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -65,31 +131,78 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(2);
 
+    async fn all_of(places: &Places) -> SemaphorePermit<'_> {
+        let all = u32::try_from(places.count()).unwrap();
+        places.free.acquire_many(all).await.unwrap()
+    }
+
+    /// The most calls under way at once of a thousand that take so long, and how long all took.
+    async fn thousand(takes: Duration) -> (usize, Duration) {
+        let (gate, counts) = (Gate::new(), Mutex::new((0_usize, 0_usize)));
+        let began = Instant::now();
+        let one = || {
+            gate.clone().pass(true, Duration::from_secs(60), |_| async {
+                {
+                    let mut counts = counts.lock().unwrap();
+                    counts.0 += 1;
+                    counts.1 = counts.1.max(counts.0);
+                }
+                sleep(takes).await;
+                counts.lock().unwrap().0 -= 1;
+                Outcome::Done(())
+            })
+        };
+        futures::future::join_all((0..1000).map(|_| one())).await;
+        let most = counts.lock().unwrap().1;
+        (most, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_at_a_quick_server_opens_few_connections_and_at_a_slow_one_more() {
+        assert_eq!(thousand(Duration::from_millis(5)).await.0, FIRST_WRITES);
+        let (most, took) = thousand(Duration::from_millis(100)).await;
+        assert_eq!(most, WRITES);
+        assert!(took < Duration::from_millis(2500), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_are_stuck_do_not_keep_the_others_waiting_for_ever() {
+        let gate = Gate::new();
+        let _stuck = all_of(&gate.writes).await;
+        let began = Instant::now();
+        let call = gate
+            .clone()
+            .pass(true, LIMIT, |_| async { Outcome::Done(()) });
+        assert!(matches!(call.await, Outcome::Done(())));
+        assert_eq!(began.elapsed(), LONG_WAIT);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn l16_waiting_for_a_place_is_part_of_the_calls_limit() {
         let gate = Gate::new();
-        let held = Arc::clone(&gate.writes)
-            .acquire_many_owned(u32::try_from(WRITES).unwrap())
-            .await
-            .unwrap();
+        let held = all_of(&gate.writes).await;
         let began = Instant::now();
         let call = gate.clone().pass(true, LIMIT, |left| async move {
-            assert_eq!(left, Duration::from_millis(500));
+            assert_eq!(left, Duration::from_millis(600));
             Outcome::Done(())
         });
         let freed = async {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            sleep(Duration::from_millis(1400)).await;
             drop(held);
         };
         let (outcome, ()) = tokio::join!(call, freed);
         assert!(matches!(outcome, Outcome::Done(())));
-        assert_eq!(began.elapsed(), Duration::from_millis(1500));
+        assert_eq!(began.elapsed(), Duration::from_millis(1400));
     }
 
     #[tokio::test(start_paused = true)]
     async fn l6_a_call_that_found_no_place_was_certainly_not_made() {
         let gate = Gate::new();
-        let _held = gate.writes.acquire_many(64).await.unwrap();
+        while gate.writes.count() < WRITES {
+            sleep(GROWS_EVERY).await;
+            gate.writes.grow();
+        }
+        let _held = all_of(&gate.writes).await;
         let call = gate.clone().pass(true, LIMIT, |_| async {
             panic!("there was no place");
             #[allow(unreachable_code)]

@@ -11,10 +11,9 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 use kube::Client;
 use tenure_core::ResourceVersion;
-use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::{
@@ -116,7 +115,7 @@ struct Member {
 
 impl Member {
     async fn next(&mut self) -> Watched {
-        if let Some(event) = self.events.recv().await {
+        if let Some(event) = self.events.next().await {
             return event;
         }
         // It lagged, and was let go: what came meanwhile is to be read.
@@ -145,7 +144,9 @@ fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
 }
 
 fn join(members: &Mutex<Members>, name: &str, known: &Known) -> (u64, mpsc::Receiver<Watched>) {
-    let (sender, receiver) = mpsc::channel(KEPT);
+    // One of tokio's would take room for all of them from the start, a thousand times. Each sender of
+    // such a channel has a place of its own besides those that are shared.
+    let (mut sender, receiver) = mpsc::channel(KEPT - 1);
     let mut members = locked(members);
     members.last += 1;
     let id = members.last;
@@ -167,7 +168,7 @@ impl Members {
     fn tell_all(&mut self, open: bool) {
         self.open = open;
         for listening in self.by_name.values_mut() {
-            listening.retain(|listener| {
+            listening.retain_mut(|listener| {
                 let what = if open {
                     Watched::Opened
                 } else {
@@ -188,7 +189,7 @@ impl Members {
         };
         let what = if gone { Watched::Gone } else { Watched::Seen };
         let version = sent.resource_version.as_deref();
-        listening.retain(|listener| {
+        listening.retain_mut(|listener| {
             let echo = !gone && listener.known.is(version);
             echo || listener.to.try_send(what(sent.object())).is_ok()
         });

@@ -101,12 +101,11 @@ impl Lock for LeaseLock {
         let (wire, limit) = (self.wire.clone(), self.limit);
         let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
         async move {
+            // Boxed: whoever waits for a place has nothing of it yet.
+            let call = |left| call::call(&wire, request, left).boxed();
             let outcome = match gate {
-                None => call::call(&wire, request, limit).await,
-                Some(gate) => {
-                    let call = |left| call::call(&wire, request, left);
-                    gate.pass(write, limit, call).await
-                }
+                None => call(limit).await,
+                Some(gate) => gate.pass(write, limit, call).await,
             };
             outcome.map(Reply::Object)
         }
@@ -148,7 +147,7 @@ impl Lock for LeaseLock {
         }
         watch::watch(
             self.wire.client().clone(),
-            self.resource.collection(),
+            self.resource.collection().to_owned(),
             self.resource.name().to_owned(),
         )
     }

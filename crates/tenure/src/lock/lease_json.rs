@@ -12,6 +12,7 @@ use super::{
     asked_json,
     memory::{object_at, version_of},
 };
+use crate::object;
 
 /// The annotation that every write of ours carries.
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
@@ -46,9 +47,7 @@ pub(crate) fn observed(object: &Value) -> Option<Observed> {
         .and_then(Value::as_object)
         .map(spec)
         .unwrap_or_default();
-    let mark = object
-        .pointer("/metadata/annotations")
-        .and_then(|annotations| annotations.get(WRITE_ANNOTATION))
+    let mark = object::at(object, &["metadata", "annotations", WRITE_ANNOTATION])
         .and_then(Value::as_str)
         .and_then(mark);
     Some(Observed {

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use serde_json::Value;
 use tenure_core::{Uid, Version};
 
+use crate::object;
+
 /// The last few states of one object.
 #[derive(Debug, Default)]
 pub(super) struct Memory(VecDeque<State>);
@@ -14,7 +16,7 @@ pub(super) struct Memory(VecDeque<State>);
 #[derive(Debug)]
 struct State {
     version: Version,
-    json: Box<str>,
+    json: Box<[u8]>,
 }
 
 /// The core replaces the newest state it was shown, or its own last write; a few between the two
@@ -31,7 +33,7 @@ impl Memory {
         }
         self.0.push_back(State {
             version: version.clone(),
-            json: object.to_string().into(),
+            json: object::text(object).into(),
         });
     }
 
@@ -45,22 +47,18 @@ impl Memory {
     pub(super) fn recall(&mut self, version: &Version) -> Option<Value> {
         let at = self.0.iter().rposition(|state| state.version == *version)?;
         self.0.drain(..at);
-        serde_json::from_str(&self.0.front()?.json).ok()
+        serde_json::from_slice(&self.0.front()?.json).ok()
     }
 }
 
 /// The uid and resourceVersion of an object.
 pub(super) fn version_of(object: &Value) -> Option<Version> {
     let text = |name: &str| {
-        object
-            .pointer(name)?
+        object::at(object, &["metadata", name])?
             .as_str()
             .filter(|text| !text.is_empty())
     };
-    Some(Version::new(
-        text("/metadata/uid")?,
-        text("/metadata/resourceVersion")?,
-    ))
+    Some(Version::new(text("uid")?, text("resourceVersion")?))
 }
 
 /// The object at `pointer`, created as an empty one where it is missing or no object.
@@ -72,7 +70,12 @@ pub(super) fn object_at<'a>(
         *parent = Value::Object(serde_json::Map::new());
     }
     let slot = match parent {
-        Value::Object(fields) => fields.entry(name.to_owned()).or_insert(Value::Null),
+        Value::Object(fields) => {
+            if !fields.contains_key(name) {
+                fields.insert(name.to_owned(), Value::Null);
+            }
+            &mut fields[name]
+        }
         other => other,
     };
     if !slot.is_object() {
