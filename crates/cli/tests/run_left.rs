@@ -97,10 +97,12 @@ async fn what_is_left_after_kills_is_what_the_table_says() {
             };
             let tenure = i32::try_from(one.pid()).unwrap();
             let victims = &[tenure, guard, init][..killed];
-            for signal in [Signal::STOP, Signal::KILL] {
-                for pid in victims {
-                    kill(*pid, signal);
-                }
+            for pid in victims {
+                kill(*pid, Signal::STOP);
+            }
+            // The lowest first: the kernel lets those who are stopped go on when those above them die.
+            for pid in victims.iter().rev() {
+                kill(*pid, Signal::KILL);
             }
             if killed < 3 || containment == "auto" {
                 until_dead(&all).await;

@@ -25,6 +25,7 @@ use super::{
 /// A command behind its guard.
 pub(super) struct Guarded {
     guard: Child,
+    in_namespace: bool,
     socket: UnixStream,
     read: Vec<u8>,
     reports: Vec<Report>,
@@ -69,6 +70,7 @@ impl Guarded {
         socket.set_nonblocking(true)?;
         Ok(Self {
             guard,
+            in_namespace: containment.is_namespace(),
             socket: UnixStream::from_std(socket)?,
             read: Vec::new(),
             reports: Vec::new(),
@@ -230,11 +232,11 @@ impl Guarded {
             cgroup::kill(path);
         }
         #[cfg(target_os = "linux")]
-        if let Some(init) = &self.init {
+        if let (true, Some(init)) = (self.in_namespace, &self.init) {
             let _ = rustix::process::pidfd_send_signal(init, Signal::KILL);
         }
         if self.state != State::Alone {
-            group::signal_below(number(&self.guard), Signal::KILL);
+            group::kill_below(number(&self.guard), self.numbers.0.unwrap_or(0));
         }
     }
 

@@ -314,7 +314,9 @@ impl Driver {
             }
             Report::Empty { cause } => {
                 tracing::info!(target: "tenure", ?cause, "nothing of the command is left");
-                self.command = None;
+                // The lock need not wait until the guard is gone, too.
+                let guarded = self.command.take();
+                tokio::task::spawn_blocking(move || drop(guarded));
                 Some(Event::Empty(cause))
             }
             Report::Started { .. } | Report::Heard { .. } => None,

@@ -46,6 +46,7 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
 }
 
 struct Guard {
+    containment: Containment,
     below: Link,
     init: Child,
     init_reaped: bool,
@@ -86,6 +87,7 @@ impl Guard {
         let linked = started.and_then(|(init, socket)| Ok((init, Link::new(socket)?)));
         match linked {
             Ok((init, below)) => Ok(Self {
+                containment,
                 below,
                 init,
                 init_reaped: false,
@@ -113,7 +115,12 @@ impl Guard {
                 self.killing.get_or_insert(Cause::Orphaned);
             }
             for report in self.below.receive() {
+                let over = matches!(report, Report::Empty { .. });
                 above.send(&self.passed_on(report));
+                if over {
+                    // Its namespace is empty, and its init is about to end.
+                    return;
+                }
             }
             if self.below.ended() {
                 self.killing.get_or_insert(Cause::Over);
@@ -169,9 +176,9 @@ impl Guard {
                 self.until = until.map(Instant::from_nanos);
                 above.send(&Report::Heard { until });
             }
-            // Where nothing can be seen from here, the init of a namespace finds it.
+            // The init of a namespace reaches all of it without a walk through /proc.
             #[cfg(target_os = "linux")]
-            Order::StopRest { .. } if !group::can_see() => self.below.send(&order),
+            Order::StopRest { .. } if self.containment.is_namespace() => self.below.send(&order),
             Order::StopRest { signal } => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
                     group::signal_below(self.init_pid(), signal);
@@ -185,12 +192,15 @@ impl Guard {
         }
     }
 
-    /// The init sees neither its own number from outside nor its cgroup.
+    /// The init sees neither its own number from outside nor its cgroup, nor why it was killed.
     fn passed_on(&self, report: Report) -> Report {
         match report {
             Report::Ready { .. } => Report::Ready {
                 init: self.init_pid(),
                 cgroup: self.cgroup.as_ref().map(|path| path.display().to_string()),
+            },
+            Report::Empty { cause } => Report::Empty {
+                cause: self.killing.unwrap_or(cause),
             },
             report => report,
         }
@@ -200,10 +210,15 @@ impl Guard {
         if let Some(path) = &self.cgroup {
             cgroup::kill(path);
         }
+        let own = rustix::process::getpid().as_raw_pid();
+        if !self.containment.is_namespace() {
+            group::kill_below(own, self.init_pid());
+            return;
+        }
         if let (false, Some(pid)) = (self.init_reaped, Pid::from_raw(self.init_pid())) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
-        group::signal_below(rustix::process::getpid().as_raw_pid(), Signal::KILL);
+        group::signal_below(own, Signal::KILL);
     }
 
     fn cgroup_is_empty(&self) -> bool {

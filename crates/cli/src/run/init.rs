@@ -16,7 +16,7 @@ use super::{
     containment::{Containment, cgroup, group, pidns},
     exit,
     stage::{self, Bell, KILL_PAUSE},
-    wire::{Link, Order, Report},
+    wire::{Cause, Link, Order, Report},
 };
 use crate::console::LOG_FORMAT_VARIABLE;
 
@@ -163,6 +163,11 @@ impl Init {
                 }
                 self.kill();
             } else if self.started && idle {
+                if self.containment.is_namespace() && alone_here() {
+                    // Said before this process ends: taking a namespace apart takes milliseconds.
+                    let cause = Cause::Over;
+                    above.send(&Report::Empty { cause });
+                }
                 return;
             }
             let until = above.ended().then(|| tenure::now().after(KILL_PAUSE));
@@ -248,6 +253,12 @@ impl Init {
         }
         group::signal_below(rustix::process::getpid().as_raw_pid(), Signal::KILL);
     }
+}
+
+/// Whether this is the only process of its PID namespace, whoever may have brought others into it.
+fn alone_here() -> bool {
+    use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+    std::process::id() == 1 && kill(Pid::from_raw(-1), None) == Err(Errno::ESRCH)
 }
 
 /// This signal to everything in the namespace but its init, which this is.

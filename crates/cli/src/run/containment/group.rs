@@ -65,6 +65,22 @@ pub(crate) fn signal_below(root: i32, signal: Signal) {
     }
 }
 
+/// Kills what is below `root`, and the init among it only when nothing else of that lives: should whoever
+/// kills die in between, the init is the last who knows of the rest, and kills it.
+pub(crate) fn kill_below(root: i32, init: i32) {
+    for process in victims(root, init, &processes()) {
+        send(process, Signal::KILL);
+    }
+}
+
+fn victims(root: i32, init: i32, all: &[Process]) -> Vec<Process> {
+    let mut found = below(root, all);
+    if found.iter().any(|one| one.pid != init && !one.zombie) {
+        found.retain(|one| one.pid != init);
+    }
+    found
+}
+
 /// Sends a signal to this process, and to none that got its number since.
 pub(crate) fn send(process: Process, signal: Signal) {
     let Some(pid) = Pid::from_raw(process.pid) else {
@@ -148,6 +164,21 @@ mod tests {
         // No snapshot: a circle ends.
         let circle = [process(2, 3), process(3, 2)];
         assert_eq!(below(2, &circle), [process(3, 2)]);
+    }
+
+    #[test]
+    fn the_init_is_killed_when_nothing_else_is_left_and_not_before() {
+        let mut all = [process(3, 2), process(4, 3), process(5, 4), process(9, 1)];
+        let pids = |all: &[Process]| -> Vec<i32> {
+            let found = victims(2, 3, all);
+            found.iter().map(|found| found.pid).collect()
+        };
+        assert_eq!(pids(&all), [4, 5]);
+        all[1].zombie = true;
+        assert_eq!(pids(&all), [4, 5]);
+        all[2].zombie = true;
+        assert_eq!(pids(&all), [3, 4, 5], "a stopped init reaps nobody");
+        assert_eq!(pids(&all[..1]), [3]);
     }
 
     #[cfg(target_os = "linux")]
