@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::{
     candidate::{Kind, millis},
     floor::Floor,
+    handover::{REFUSED, REFUSED_AT_FIRST},
     plane::Bench,
     results::Series,
     usage::Requests,
@@ -58,12 +59,8 @@ pub(crate) async fn measure(
     measured.extend(of("ms", "from the release to the next leader", times));
     // The first ones teach how crowded it is (L17).
     let learned = conflicts.split_off(conflicts.len() / 2);
-    measured.extend(of(
-        "writes",
-        "refused writes in a round, first half",
-        conflicts,
-    ));
-    measured.extend(of("writes", "refused writes in a round", learned));
+    measured.extend(of("writes", REFUSED_AT_FIRST, conflicts));
+    measured.extend(of("writes", REFUSED, learned));
     crowd.signal(Signal::TERM)?;
     crowd.ended().await?;
     Ok(measured)

@@ -17,6 +17,10 @@ use crate::{
 
 /// Floor rounds for each round of the contestants.
 const FLOORS: u32 = 3;
+/// Writes that were refused while a leader was replaced: once they have learned how crowded it is, and
+/// while they learn.
+pub(crate) const REFUSED: &str = "refused writes in a round";
+pub(crate) const REFUSED_AT_FIRST: &str = "refused writes in a round, first half";
 /// Those who take ten seconds for a round take part in one of so many.
 const SLOW: u32 = 10;
 
@@ -150,7 +154,14 @@ pub(crate) async fn measure(
             "from SIGTERM to the next leader",
             times.from_signal,
         ));
-        measured.extend(of("writes", "refused writes in a round", times.conflicts));
+        let mut conflicts = times.conflicts;
+        if standbys > 1 {
+            // The first ones teach how crowded it is (L17).
+            let learned = conflicts.split_off(conflicts.len() / 2);
+            let learning = std::mem::replace(&mut conflicts, learned);
+            measured.extend(of("writes", REFUSED_AT_FIRST, learning));
+        }
+        measured.extend(of("writes", REFUSED, conflicts));
         fleet.end().await?;
     }
     Ok(measured)

@@ -71,6 +71,29 @@ pub(crate) struct Series {
     pub(crate) values: Vec<f64>,
 }
 
+/// What was measured in several passes, as one.
+pub(crate) fn merge(passes: Vec<Series>) -> Vec<Series> {
+    let mut merged: Vec<Series> = Vec::new();
+    for series in passes {
+        let same = |one: &&mut Series| {
+            (&one.contestant, &one.unit, &one.what, one.at)
+                == (&series.contestant, &series.unit, &series.what, series.at)
+        };
+        let Some(one) = merged.iter_mut().find(same) else {
+            merged.push(series);
+            continue;
+        };
+        let values = [&*one.values, &*series.values].concat();
+        if let Some(whole) = Series::of(&series.contestant, &series.unit, &series.what, values) {
+            *one = Series {
+                at: one.at,
+                ..whole
+            };
+        }
+    }
+    merged
+}
+
 impl Results {
     /// What was there before stays, but for what is measured anew.
     pub(crate) fn read_or_new(folder: &Path, machine: Machine, versions: Versions) -> Self {
