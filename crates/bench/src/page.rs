@@ -43,11 +43,11 @@ const HOW: &str = "
   theirs takes ten seconds.
 - *After a long calm*: pairs with a lock each rest side by side, and then hand over one after the other.
 - *999 standbys* are one process, each with connections of its own; whoever leads in it leaves at
-  SIGUSR1, and goes last. Refused writes of the first half of the rounds are shown apart: there the
-  candidates learn how crowded it is (rule L17).
+  SIGUSR1, and goes last.
 - *Requests for the Lease until it leads*: what the API server counted, watches apart, from the
   process's start until it leads a Lease that did not exist.
-- *Refused writes*: what the API server counted as 409 for Leases during a round.
+- *Refused writes*: what the API server counted as 409 for Leases during a round. Those of the first half
+  of the rounds are shown apart: there the candidates learn how crowded it is (rule L17).
 - *A leader is killed*: three locks at a time, each with candidates of its own, since nearly all of a
   round is waiting for a lease to run out. The floor is measured beside them, every 0.7 s: as they do,
   it meets caches and connections that have rested.
@@ -59,8 +59,8 @@ const HOW: &str = "
   `LeaderElectionSet`, and for client-go share one client.
   CPU is taken from `/proc` (ticks of 10 ms), requests from `/metrics`. etcd is in one process with
   what starts the control plane. *Every 5 s* is the same program with a retry period of 5 s, which a
-  renew deadline of 10 s leaves one failed try for. While a process leads its 1,000 locks, two
-  others of the same kind hand one lock to each other.
+  renew deadline of 10 s leaves one failed try for. All take turns three times. While a process leads its
+  1,000 locks, two others of the same kind hand one lock to each other.
 - *Growth*: the same at 1, 10, 100 and 1,000, in shorter windows; the line of dashes is what there is
   when nobody stands.
 - Quantiles are values that were measured, by nearest rank: with few rounds p99 is the maximum.
