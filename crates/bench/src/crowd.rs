@@ -30,10 +30,18 @@ pub(crate) async fn measure(
     let kind = Kind::Library;
     let mut floor = Floor::start(bench, name).await?;
     let mut crowd = bench.crowd(kind, name, "crowd", standbys as usize + 1, 1)?;
+    // Some may have seen who leads before the leader says so.
     let all = async {
-        crowd.leads().await?;
-        for _ in 0..standbys {
-            crowd.stands_by().await?;
+        let (mut leads, mut known) = (false, 0);
+        while !leads || known < standbys {
+            let told = crowd
+                .until(|told| matches!(&*told.event, "leading" | "standby"))
+                .await?;
+            if told.event == "leading" {
+                leads = true;
+            } else {
+                known += 1;
+            }
         }
         anyhow::Ok(())
     };
