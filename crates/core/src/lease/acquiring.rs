@@ -264,6 +264,7 @@ impl LeaseElector {
         }
         self.call = None;
         self.pause.succeeded();
+        self.contention.won_a_race();
         if self.standing && self.paused().is_none() && self.now.mono < useful_until {
             self.tell(Notice::Acquired {
                 term: term.number,

@@ -20,19 +20,26 @@ pub(super) struct Contention {
     calm_after: Duration,
     level: u32,
     since: Instant,
-    /// Races since the last that was lost, or since the spread became smaller; and the newest of them.
+    /// Races since the last that was lost, or since the spread became smaller.
     calm: u32,
-    raced: Option<u64>,
+    race: Option<Race>,
     drawn: Option<(u64, Duration)>,
+}
+
+/// The Lease of a sighting is anybody's.
+#[derive(Clone, Copy, Debug)]
+struct Race {
+    epoch: u64,
+    began: Instant,
+    lost: bool,
 }
 
 const TOP_LEVEL: u32 = 6;
 
 /// Races without losing one until the spread is a step smaller: about one candidate in seven loses each.
+/// At the longest spread, which is for crowds of which one in seven would be many, only those count that
+/// took longer than an eighth of it: who is few waits long for the first of them.
 const CALM_RACES: u32 = 4;
-
-/// The same at the longest spread, which is for crowds of which one in seven would be many.
-const CALM_RACES_AT_TOP: u32 = 32;
 
 /// Lease durations without a lost race until the spread is a step smaller, though nobody has raced.
 const CALM: u32 = 20;
@@ -89,7 +96,7 @@ impl Contention {
             level: 0,
             since: Instant::default(),
             calm: 0,
-            raced: None,
+            race: None,
             drawn: None,
         }
     }
@@ -110,6 +117,14 @@ impl Contention {
         }
         self.since = now;
         self.calm = 0;
+        if let Some(race) = &mut self.race {
+            race.lost = true;
+        }
+    }
+
+    /// The race was won: it says nothing about the others.
+    pub(super) fn won_a_race(&mut self) {
+        self.race = None;
     }
 
     /// The delay for the sighting `epoch`: drawn once for each.
@@ -119,6 +134,7 @@ impl Contention {
         {
             return delay;
         }
+        self.race_is_over(now);
         self.calm_down(now);
         let spread = self.spread();
         let mut delay = rng.up_to(spread);
@@ -144,20 +160,28 @@ impl Contention {
 
     /// The Lease of the sighting `epoch` is anybody's: a race that may be lost. Those without a loss are
     /// counted, since a crowd stays a crowd however rarely its leaders change.
-    pub(super) fn race_is_on(&mut self, epoch: u64) {
-        if self.raced == Some(epoch) {
+    pub(super) fn race_is_on(&mut self, now: Instant, epoch: u64) {
+        if self.race.is_none_or(|race| race.epoch != epoch) {
+            self.race = Some(Race {
+                epoch,
+                began: now,
+                lost: false,
+            });
+        }
+    }
+
+    /// Something new is seen: whoever won is known.
+    fn race_is_over(&mut self, now: Instant) {
+        let Some(race) = self.race.take() else { return };
+        let slow = now.since(race.began) > self.spread() / 8;
+        if race.lost || self.level == TOP_LEVEL && !slow {
             return;
         }
-        self.raced = Some(epoch);
-        let enough = match self.level {
-            TOP_LEVEL => CALM_RACES_AT_TOP,
-            _ => CALM_RACES,
-        };
-        if self.calm >= enough {
+        self.calm += 1;
+        if self.calm >= CALM_RACES {
             self.level = self.level.saturating_sub(1);
             self.calm = 0;
         }
-        self.calm += 1;
     }
 
     fn calm_down(&mut self, now: Instant) {
@@ -174,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l17_the_spread_shrinks_with_races_that_were_not_lost_and_slowly_at_its_longest() {
+    fn l17_the_spread_shrinks_with_races_that_were_not_lost_at_its_longest_with_slow_ones() {
         let d = Duration::from_secs(15);
         let mut rng = Rng::new(1);
         let mut crowd = Contention::new(d);
@@ -182,17 +206,32 @@ mod tests {
         for _ in 0..TOP_LEVEL {
             crowd.lost_a_race(now, now);
         }
-        let mut levels = Vec::new();
-        for epoch in 1..=60 {
-            crowd.delay(now, epoch, &mut rng);
-            crowd.race_is_on(epoch);
-            crowd.race_is_on(epoch);
-            levels.push(crowd.level);
-        }
-        let races = |level: u32| levels.iter().filter(|seen| **seen == level).count();
-        assert_eq!(races(TOP_LEVEL), 32);
-        assert!((1..TOP_LEVEL).all(|level| races(level) == 4), "{levels:?}");
-        assert_eq!(levels.last(), Some(&0));
+        let mut races = |crowd: &mut Contention, took: u64| -> Vec<u32> {
+            let mut now = now;
+            let mut levels = Vec::new();
+            for epoch in 1..=40 {
+                crowd.delay(now, epoch, &mut rng);
+                crowd.race_is_on(now, epoch);
+                now = now.after(Duration::from_millis(took));
+                crowd.race_is_on(now, epoch);
+                levels.push(crowd.level);
+            }
+            levels
+        };
+        let quick = races(&mut crowd.clone(), 100);
+        assert!(
+            quick.iter().all(|level| *level == TOP_LEVEL),
+            "it is a crowd still"
+        );
+        let slow = races(&mut crowd, 130);
+        let at = |level: u32| slow.iter().filter(|seen| **seen == level).count();
+        assert!((1..=TOP_LEVEL).all(|level| at(level) == 4), "{slow:?}");
+        assert_eq!(slow.last(), Some(&0));
+        crowd.lost_a_race(now, now);
+        crowd.race_is_on(now, 50);
+        crowd.won_a_race();
+        crowd.delay(now.after(Duration::from_secs(9)), 51, &mut rng);
+        assert_eq!((crowd.level, crowd.calm), (1, 0), "a win says nothing");
     }
 
     #[test]

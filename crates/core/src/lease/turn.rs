@@ -13,7 +13,7 @@ impl LeaseElector {
         let epoch = self.seen.epoch();
         let delay = self.contention.delay(self.now.mono, epoch, &mut self.rng);
         if self.now.mono >= self.seen.free_at() {
-            self.contention.race_is_on(epoch);
+            self.contention.race_is_on(self.now.mono, epoch);
         }
         self.turn_after(delay)
     }
