@@ -70,18 +70,21 @@ const HOW: &str = "
 const WHY: &str = "
 ## What stands in the way of some goals
 
-- *99 and 999 standbys* share two cores with the server: each of them hears of the release, and a write
-  that is refused costs the server as much as the one that is taken. How long to hold back in a crowd
-  (rule L17) each candidate learns for itself, by the races that it loses; the first hand-overs teach it.
+- *99 standbys* are a hundred processes that share two cores with the server. In a run of its own the first
+  of them heard of a release after 3.5 ms, half of them after 9 ms; whoever goes first then writes while
+  the others still wake up. How long to hold back in a crowd (rule L17) each candidate learns for itself, by
+  the races that it loses; the first hand-over teaches it.
 - *A leader is killed*: what has slept for a lease duration meets cold caches, and timers of the runtime
-  are late by a millisecond or two.
+  are late by a millisecond or two. With 30 rounds p99 is the slowest.
 - *`tenure run`* gives the lock up when the last process of the command is seen to be dead, and not
-  before: the end of its PID namespace, and two messages from process to process, come first.
+  before: a shell has to die, its end is noticed by one process and told to two more.
 - *300 standbys*: each renewal is written to each of 300 connections; kube's client speaks HTTP/1 only.
   The table has what 300 plain watches cost that do nothing with it.
 - *Memory and size of the least program*: kube 5 alone, with one watch, is larger than kubert's program
   on kube 1 with all that is in it; the table says by how much.
-- *1,000 locks*: at the same pace a renewal is the same request and the same echo on the watch for both.
+- *1,000 locks*: at the same pace a renewal is the same request for both, and a set reads its echo on the
+  watch as well, by which it hears of edits, requests to step down and other holders. Of the CPU a quarter is
+  the kernel's, a quarter reads and writes JSON. Of the memory 8 MiB are the program's own.
 ";
 
 pub(crate) fn write(results: &Results, folder: &Path) -> Result<()> {

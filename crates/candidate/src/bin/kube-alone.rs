@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -16,7 +17,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-/// Watches a Lease until SIGTERM, or for as long as the server leaves a watch open
+/// Watches a Lease until SIGTERM
 #[derive(Debug, Parser)]
 struct Options {
     /// Name of the Lease
@@ -31,6 +32,9 @@ struct Options {
     candidates: usize,
 }
 
+/// Before a watch that has ended is opened again.
+const PAUSE: Duration = Duration::from_millis(200);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let options = Options::parse();
@@ -43,7 +47,7 @@ async fn main() -> Result<()> {
     for _ in 0..options.candidates {
         let client = Client::try_from(config.clone())?;
         let api: Api<Lease> = Api::namespaced(client, &options.namespace);
-        watches.spawn(watch(api, options.name.clone()));
+        watches.spawn(keep_watching(api, options.name.clone()));
     }
     tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -51,16 +55,28 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn watch(api: Api<Lease>, name: String) -> Result<()> {
-    let one = WatchParams::default().fields(&format!("metadata.name={name}"));
-    let mut events = pin!(api.watch(&one, "0").await?);
+/// For ever. An error means that nobody listens.
+async fn keep_watching(api: Api<Lease>, name: String) -> Result<()> {
     let mut is_told = false;
-    while let Some(event) = events.try_next().await? {
+    loop {
+        watch(&api, &name, &mut is_told).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Until the server ends it, or does not answer.
+async fn watch(api: &Api<Lease>, name: &str, is_told: &mut bool) -> Result<()> {
+    let one = WatchParams::default().fields(&format!("metadata.name={name}"));
+    let Ok(events) = api.watch(&one, "0").await else {
+        return Ok(());
+    };
+    let mut events = pin!(events);
+    while let Ok(Some(event)) = events.try_next().await {
         if let WatchEvent::Added(lease) | WatchEvent::Modified(lease) = event
-            && !is_told
+            && !*is_told
         {
             tell(&lease)?;
-            is_told = true;
+            *is_told = true;
         }
     }
     Ok(())

@@ -37,8 +37,8 @@ struct Race {
 const TOP_LEVEL: u32 = 6;
 
 /// Races without losing one until the spread is a step smaller: about one candidate in seven loses each.
-/// At the longest spread, which is for crowds of which one in seven would be many, only those count that
-/// took longer than an eighth of it: who is few waits long for the first of them.
+/// At the longest spread, which is for crowds of which one in seven would be many, only those in a row count
+/// that took longer than an eighth of it: who is few waits long for the first of them.
 const CALM_RACES: u32 = 4;
 
 /// Lease durations without a lost race until the spread is a step smaller, though nobody has raced.
@@ -174,7 +174,11 @@ impl Contention {
     fn race_is_over(&mut self, now: Instant) {
         let Some(race) = self.race.take() else { return };
         let slow = now.since(race.began) > self.spread() / 8;
-        if race.lost || self.level == TOP_LEVEL && !slow {
+        if race.lost {
+            return;
+        }
+        if self.level == TOP_LEVEL && !slow {
+            self.calm = 0;
             return;
         }
         self.calm += 1;
@@ -223,6 +227,15 @@ mod tests {
             quick.iter().all(|level| *level == TOP_LEVEL),
             "it is a crowd still"
         );
+        let mut mixed = crowd.clone();
+        for (epoch, took) in (1..).zip([130, 130, 130, 100].repeat(9)) {
+            let began = now.after(Duration::from_secs(epoch));
+            mixed.delay(began, 2 * epoch, &mut Rng::new(1));
+            mixed.race_is_on(began, 2 * epoch);
+            let over = began.after(Duration::from_millis(took));
+            mixed.delay(over, 2 * epoch + 1, &mut Rng::new(1));
+        }
+        assert_eq!(mixed.level, TOP_LEVEL, "some are slow in any crowd");
         let slow = races(&mut crowd, 130);
         let at = |level: u32| slow.iter().filter(|seen| **seen == level).count();
         assert!((1..=TOP_LEVEL).all(|level| at(level) == 4), "{slow:?}");
