@@ -106,9 +106,11 @@ impl Candidate {
             Kind::Tenure => command.args(["campaign", who.lock, "--json", "-n", "default"]),
             _ => command
                 .args(["--name", who.lock])
-                .args(["--candidates", &who.candidates.to_string()])
-                .args(["--locks", &who.locks.to_string()]),
+                .args(["--candidates", &who.candidates.to_string()]),
         };
+        if !matches!(kind, Kind::Tenure | Kind::Alone) {
+            command.args(["--locks", &who.locks.to_string()]);
+        }
         match kind {
             Kind::Library | Kind::Alone => {}
             Kind::OwnPace => drop(command.args(["--retry-period", "5"])),

@@ -178,7 +178,9 @@ impl Contention {
             return;
         }
         if self.level == TOP_LEVEL && !slow {
+            // The crowd is still there.
             self.calm = 0;
+            self.since = now;
             return;
         }
         self.calm += 1;
@@ -236,6 +238,12 @@ mod tests {
             mixed.delay(over, 2 * epoch + 1, &mut Rng::new(1));
         }
         assert_eq!(mixed.level, TOP_LEVEL, "some are slow in any crowd");
+        let almost = now.after(d * CALM).after(Duration::from_secs(20));
+        mixed.delay(almost, 1000, &mut Rng::new(1));
+        assert_eq!(
+            mixed.level, TOP_LEVEL,
+            "time counts from the newest quick one"
+        );
         let slow = races(&mut crowd, 130);
         let at = |level: u32| slow.iter().filter(|seen| **seen == level).count();
         assert!((1..=TOP_LEVEL).all(|level| at(level) == 4), "{slow:?}");
