@@ -74,6 +74,9 @@ const WHY: &str = "
   of them heard of a release after 3.5 ms, half of them after 9 ms; whoever goes first then writes while
   the others still wake up. How long to hold back in a crowd (rule L17) each candidate learns for itself, by
   the races that it loses; the first hand-over teaches it.
+- *999 standbys*: the rounds with some 150 refused writes came 300 s after the last race that anybody had
+  lost, when all gave a step of the spread back at once. A quick race counts as news of the crowd since; that
+  was not measured again yet.
 - *A leader is killed*: what has slept for a lease duration meets cold caches, and timers of the runtime
   are late by a millisecond or two. With 30 rounds p99 is the slowest.
 - *`tenure run`* gives the lock up when the last process of the command is seen to be dead, and not
