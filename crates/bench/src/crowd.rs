@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::{
     candidate::{Kind, millis},
     floor::Floor,
-    handover::{REFUSED, REFUSED_AT_FIRST},
+    handover::refused,
     plane::Bench,
     results::Series,
     usage::Requests,
@@ -65,10 +65,7 @@ pub(crate) async fn measure(
     let mut measured = floor.series();
     let of = |unit: &str, what: &str, values| Series::of(kind.name(), unit, what, values);
     measured.extend(of("ms", "from the release to the next leader", times));
-    // The first ones teach how crowded it is (L17).
-    let learned = conflicts.split_off(conflicts.len() / 2);
-    measured.extend(of("writes", REFUSED_AT_FIRST, conflicts));
-    measured.extend(of("writes", REFUSED, learned));
+    measured.extend(refused(kind, conflicts));
     crowd.signal(Signal::TERM)?;
     crowd.ended().await?;
     Ok(measured)

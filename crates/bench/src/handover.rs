@@ -20,7 +20,7 @@ const FLOORS: u32 = 3;
 /// Writes that were refused while a leader was replaced: once they have learned how crowded it is, and
 /// while they learn.
 pub(crate) const REFUSED: &str = "refused writes in a round";
-pub(crate) const REFUSED_AT_FIRST: &str = "refused writes in a round, first half";
+const REFUSED_AT_FIRST: &str = "refused writes in a round, first half";
 /// Those who take ten seconds for a round take part in one of so many.
 const SLOW: u32 = 10;
 
@@ -154,17 +154,23 @@ pub(crate) async fn measure(
             "from SIGTERM to the next leader",
             times.from_signal,
         ));
-        let mut conflicts = times.conflicts;
         if standbys > 1 {
-            // The first ones teach how crowded it is (L17).
-            let learned = conflicts.split_off(conflicts.len() / 2);
-            let learning = std::mem::replace(&mut conflicts, learned);
-            measured.extend(of("writes", REFUSED_AT_FIRST, learning));
+            measured.extend(refused(fleet.kind, times.conflicts));
+        } else {
+            measured.extend(of("writes", REFUSED, times.conflicts));
         }
-        measured.extend(of("writes", REFUSED, conflicts));
         fleet.end().await?;
     }
     Ok(measured)
+}
+
+/// The refused writes of the rounds before a crowd: the first ones teach how crowded it is (L17).
+pub(crate) fn refused(kind: Kind, mut conflicts: Vec<f64>) -> impl Iterator<Item = Series> {
+    let learned = conflicts.split_off(conflicts.len() / 2);
+    let of = |what, values| Series::of(kind.name(), "writes", what, values);
+    [of(REFUSED_AT_FIRST, conflicts), of(REFUSED, learned)]
+        .into_iter()
+        .flatten()
 }
 
 /// The leader ends, another leads, and a new one stands by.

@@ -177,7 +177,6 @@ impl Guard {
                 above.send(&Report::Heard { until });
             }
             // The init of a namespace reaches all of it without a walk through /proc.
-            #[cfg(target_os = "linux")]
             Order::StopRest { .. } if self.containment.is_namespace() => self.below.send(&order),
             Order::StopRest { signal } => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
