@@ -9,7 +9,7 @@ use std::{
 use tenure::clock::{Clock as _, SystemClock};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{args::LogFormat, failure::Failure};
+use crate::{args::LogFormat, failure::Failure, log::Log};
 
 /// Writes text to standard output. A reader that has gone away is no failure: it has had enough.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -128,7 +128,7 @@ pub(crate) fn start_log(verbose: u8, format: LogFormat, quiet: Quiet) {
     };
     let _ = LOG_FORMAT.set(format);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let layer = fmt::layer().with_writer(io::stderr);
+    let layer = fmt::layer().with_writer(Log);
     let log = tracing_subscriber::registry().with(filter);
     // An error would mean that somebody has set up a log already.
     let _ = match format {

@@ -9,6 +9,7 @@ mod console;
 mod demo;
 mod dev_server;
 mod failure;
+mod log;
 mod manifests;
 mod names;
 #[cfg(unix)]
@@ -50,7 +51,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             None => failure,
         }
     });
-    match task.and_then(carry_out) {
+    let done = task.and_then(carry_out);
+    log::finish();
+    match done {
         Ok(code) => code,
         Err(failure) => {
             console::fail(&format!("tenure: {}", failure.message(verbose > 0)));
@@ -88,10 +91,14 @@ pub async fn config_of(kubeconfig: std::path::PathBuf) -> Result<kube::Config, S
 }
 
 fn carry_out(task: Task) -> Result<ExitCode, Failure> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let mut runtime = match task {
+        // Of many candidates on one machine each should need as few turns as possible to learn that the
+        // lock is free. Whatever it says is written by other threads.
+        Task::Campaign(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
     if !matches!(task, Task::Demo(_) | Task::DevServer(_)) {
-        // An election is little work, on however large a machine. One worker may be held up by whoever
-        // does not read what it writes; then the other goes on.
+        // An election is little work, on however large a machine.
         runtime.worker_threads(2);
     }
     let runtime = runtime.enable_all().build().map_err(|error| {

@@ -144,6 +144,49 @@ async fn a_pipe_that_nobody_reads_ends_it_after_a_release() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vacancy_that_lasts_is_told() {
+    let server = server().await;
+    let mut lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "nightly"},
+        "spec": {"holderIdentity": "stranger", "leaseDurationSeconds": 600},
+    });
+    let (all, _) = LEASE.rsplit_once('/').unwrap();
+    let made = server.call(Method::POST, all, &lease).await.unwrap();
+    assert_eq!(made.code, 201);
+    let mut one = Running::start(&mut campaign(&server, &["--identity", "one"]));
+    while one.event("standby")["holder"] != "stranger" {}
+    // Not given up by whoever held it, so that it has to be waited out (L13).
+    lease = made.body;
+    lease["spec"]["holderIdentity"] = json!("");
+    let cleared = server.call(Method::PUT, LEASE, &lease).await.unwrap();
+    assert_eq!(cleared.code, 200);
+    assert_eq!(one.event("standby")["holder"], Value::Null);
+    one.signal(Signal::TERM);
+    assert_eq!(one.wait().code(), Some(0));
+}
+
+/// A pipe of Linux has room for so much.
+#[cfg(target_os = "linux")]
+const FULL: usize = 64 << 10;
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_keeps_nobody_from_leading() {
+    use std::io::Write as _;
+    let server = server().await;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&vec![b' '; FULL]).unwrap();
+    let mut command = campaign(&server, &["--identity", "one", "-vvv"]);
+    let mut one = Running::start(command.stderr(writer));
+    one.event("leading");
+    one.signal(Signal::TERM);
+    one.event("released");
+    assert_eq!(one.wait().code(), Some(0));
+    assert_eq!(get(&server, LEASE).await.1["spec"]["holderIdentity"], "");
+    drop(reader);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_it_at_once() {
     let server = server().await;
     let mut one = Running::start(&mut campaign(&server, &["--lease-duration", "60s"]));

@@ -3,10 +3,10 @@
 mod event;
 mod output;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use tenure::{ElectionError, LeaderElection, Leadership, LossReason, Released, Status};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     console,
@@ -41,6 +41,7 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
         output,
         fixed_identity: options.stand.identity.is_some(),
         told: None,
+        vacant: None,
     };
     loop {
         let leadership = tokio::select! {
@@ -68,7 +69,13 @@ struct Campaign {
     fixed_identity: bool,
     /// What was last said while standing by.
     told: Option<Standby>,
+    /// Since when nobody is known to lead, where that was not said yet.
+    vacant: Option<(Instant, i64)>,
 }
+
+/// A vacancy that is over sooner is not told: in a crowd of candidates every one would spend its turn on
+/// that, and those who could lead would get theirs later.
+const SHORT_VACANCY: Duration = Duration::from_millis(100);
 
 /// What is worth an event of its own while standing by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +91,20 @@ impl Campaign {
         let acquiring = election.acquire();
         tokio::pin!(acquiring);
         loop {
-            self.tell_standby();
+            let unsaid = self.tell_standby();
+            let unsaid = async {
+                match unsaid {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 leadership = &mut acquiring => return leadership.map_err(|error| over(&error)),
                 changed = self.status.changed() => if changed.is_err() {
                     return Err(over(&ElectionError::Ended));
                 },
+                () = unsaid => {}
             }
         }
     }
@@ -101,7 +115,7 @@ impl Campaign {
     where
         F: Future<Output = String> + Unpin,
     {
-        self.told = None;
+        (self.told, self.vacant) = (None, None);
         self.tell(&leadership, What::Leading, unix_ns(), None);
         let mut in_jeopardy = false;
         loop {
@@ -146,25 +160,38 @@ impl Campaign {
         }
     }
 
-    fn tell_standby(&mut self) {
+    /// Says what has changed. Returns when there will be something to say if nothing changes.
+    fn tell_standby(&mut self) -> Option<Instant> {
         let (holder, error) = match self.status.borrow_and_update().clone() {
             Status::Standby { holder, error } => (holder, error),
             Status::Paused { paused, holder } => (holder, Some(paused.to_string().into())),
-            _ => return,
+            _ => return None,
         };
         let holder = holder.map(|holder| holder.identity);
         let own = |holder: &Arc<str>| **holder == *self.election.identity();
         if holder.as_ref().is_some_and(own) && !self.fixed_identity {
             // The own write, seen before its answer came: what follows is `leading`.
-            return;
+            return None;
         }
         let standby = Standby { holder, error };
         if self.told.as_ref() == Some(&standby) {
-            return;
+            self.vacant = None;
+            return None;
         }
+        let mut at = unix_ns();
+        if standby.holder.is_none() && standby.error.is_none() && self.told.is_some() {
+            let now = Instant::now();
+            let (since, seen) = *self.vacant.get_or_insert((now, at));
+            let until = since + SHORT_VACANCY;
+            if now < until {
+                return Some(until);
+            }
+            at = seen;
+        }
+        self.vacant = None;
         self.output.say(Event {
             what: What::Standby,
-            unix_ns: unix_ns(),
+            unix_ns: at,
             identity: self.election.identity(),
             holder: standby.holder.as_deref(),
             term: None,
@@ -172,6 +199,7 @@ impl Campaign {
             reason: standby.error.as_deref(),
         });
         self.told = Some(standby);
+        None
     }
 
     fn tell(
