@@ -37,6 +37,12 @@ pub trait Elector {
     fn newest(&self) -> Option<&ResourceVersion> {
         None
     }
+
+    /// When it will send its next write unless it sees something until then: for a driver that prepares
+    /// what the write goes over. None where that is not known, or others will most likely be first.
+    fn turn(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// Leadership, as far as this process may believe in it.

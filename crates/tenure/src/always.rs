@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tenure_core::{Elector as _, always::AlwaysElector};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::{
     clock,
@@ -11,6 +11,7 @@ use crate::{
     election::{Handles, LeaderElection},
     holders::Holders,
     lock::always::NoLock,
+    orders,
     telling::Telling,
     warm::Warmth,
 };
@@ -26,7 +27,7 @@ impl LeaderElection {
     pub fn always() -> Self {
         let elector = AlwaysElector::new(GRACE);
         let clock = clock::system_clock();
-        let (orders, order_receiver) = mpsc::unbounded_channel();
+        let (orders, order_receiver) = orders::orders();
         let (status, status_receiver) = watch::channel(elector.status());
         let holders = Arc::new(Holders::default());
         let pulse = Arc::new(Pulse::new());

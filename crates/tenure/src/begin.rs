@@ -8,7 +8,7 @@ use tenure_core::{
     lease::{LeaseConfig, LeaseElector},
     life::{LifeConfig, LifeElector, Me, ProcessId},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::{
     beside::{About, LabelPlan, Plan},
@@ -21,7 +21,7 @@ use crate::{
     error::{ElectionError, SettingsError},
     holders::Holders,
     lock::{Lock, lease::LeaseLock, lease_json::Extras, life::LifeLock},
-    names,
+    names, orders,
     process::Processes,
     telling::Telling,
     wire::Wire,
@@ -154,7 +154,7 @@ impl Builder {
         L::Elector: Elector,
         M: FnOnce(Wire) -> L + Send + 'static,
     {
-        let (orders, order_receiver) = mpsc::unbounded_channel();
+        let (orders, order_receiver) = orders::orders();
         let (status, status_receiver) = watch::channel(elector.status());
         let holders = Arc::new(Holders::default());
         let pulse = Arc::new(Pulse::new());

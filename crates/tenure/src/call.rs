@@ -35,6 +35,16 @@ pub(crate) async fn call(
     request: Request<Vec<u8>>,
     limit: Duration,
 ) -> Outcome<Value> {
+    call_for(wire, request, limit, tree).await
+}
+
+/// The same. `read` reads the object of an answer, and says `None` of what is no object of Kubernetes.
+pub(crate) async fn call_for<T>(
+    wire: &Wire,
+    request: Request<Vec<u8>>,
+    limit: Duration,
+    read: fn(&[u8]) -> Option<T>,
+) -> Outcome<T> {
     let what = What::of(&request);
     let is_read = request.method() == Method::GET;
     let asked = request.extensions().get::<Resource>().cloned();
@@ -48,7 +58,7 @@ pub(crate) async fn call(
             status,
             body: &body,
         }
-        .outcome(),
+        .outcome(read),
         Ok(Err(failure)) => Outcome::Unknown(format!("{what}: {failure}").into()),
         Err(_) => {
             let missing = match stage {
@@ -121,11 +131,11 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Rule L6.
-    fn outcome(&self) -> Outcome<Value> {
+    fn outcome<T>(&self, read: fn(&[u8]) -> Option<T>) -> Outcome<T> {
         if self.status.is_success() {
-            return match object::parse(self.body) {
-                Ok(value) if value.is_object() && !is_failure(&value) => Outcome::Done(value),
-                _ => self.unknown("is no object of Kubernetes"),
+            return match read(self.body) {
+                Some(object) => Outcome::Done(object),
+                None => self.unknown("is no object of Kubernetes"),
             };
         }
         let refusal = (self.status.is_client_error()
@@ -138,7 +148,7 @@ impl Answer<'_> {
         }
     }
 
-    fn refused(&self, status: &Status) -> Outcome<Value> {
+    fn refused<T>(&self, status: &Status) -> Outcome<T> {
         let text = self.text_of(status);
         match self.status {
             StatusCode::NOT_FOUND
@@ -181,7 +191,7 @@ impl Answer<'_> {
         text.into()
     }
 
-    fn unknown(&self, why: &str) -> Outcome<Value> {
+    fn unknown<T>(&self, why: &str) -> Outcome<T> {
         let (what, status) = (self.what, self.status);
         let excerpt = String::from_utf8_lossy(self.body);
         let excerpt = shorten(excerpt.trim());
@@ -226,10 +236,17 @@ fn parse_status(body: &[u8], code: StatusCode) -> Option<Status> {
     speaks.then_some(status)
 }
 
-/// Whether a 2xx carries a `Status` that is none of success.
-fn is_failure(value: &Value) -> bool {
-    value.get("kind").and_then(Value::as_str) == Some("Status")
-        && value.get("status").and_then(Value::as_str) != Some("Success")
+/// An object that speaks for a success, taken apart.
+fn tree(body: &[u8]) -> Option<Value> {
+    let value = object::parse(body).ok()?;
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    (value.is_object() && !is_failure(text("kind"), text("status"))).then_some(value)
+}
+
+/// Whether an object of that kind and status says that something has failed: a `Status` that is none of
+/// success.
+pub(crate) fn is_failure(kind: Option<&str>, status: Option<&str>) -> bool {
+    kind == Some("Status") && status != Some("Success")
 }
 
 /// An error with its causes, each once.
@@ -280,7 +297,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             body: body.as_bytes(),
         }
-        .outcome()
+        .outcome(tree)
     }
 
     fn status(code: u16, reason: &str, kind: &str) -> String {

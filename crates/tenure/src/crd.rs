@@ -9,6 +9,7 @@ use tenure_core::Outcome;
 
 use crate::{
     call::{self, CRDS, LEADER_LOCKS, Resource},
+    object,
     rbac::to_yaml,
     wire::Wire,
 };
@@ -124,7 +125,7 @@ async fn install(client: &Client, why: &mut String) -> Result<Installed, CrdErro
                 }
             }
             Outcome::NotFound(_) => {
-                match call::call(&wire, definition.create(&crd()), CALL_LIMIT).await {
+                match call::call(&wire, definition.create(object::text(&crd())), CALL_LIMIT).await {
                     Outcome::Done(_) => {
                         found = Installed::Created;
                         "it was created, and is not established yet".clone_into(why);

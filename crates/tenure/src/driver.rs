@@ -16,32 +16,18 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tenure_core::{
     Action, Belief, CallId, Command, Elector, Event, Instant, LossReason, Notice, Now, Status,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     clock::SharedClock,
     holders::Holders,
     leadership::{Leadership, Released},
     lock::{Lock, ReplyOf, Watched},
+    orders::{Arriving, Order, WeakOrders},
     published::Term,
     telling::Telling,
-    warm::Warmth,
+    warm::{BeforeTurn, Warmth},
 };
-
-/// What the rest of the library asks of the driver.
-pub(crate) enum Order {
-    /// Somebody waits for leadership.
-    Acquire(oneshot::Sender<Leadership>),
-    /// Somebody who waited may be gone.
-    Recount,
-    /// The work of this term has ended.
-    WorkEnded { term: Arc<Term>, release: bool },
-    /// The work of this term, or of whichever there is, should end, so that this one goes first.
-    StepDown {
-        term: Option<Arc<Term>>,
-        to: Option<Arc<str>>,
-    },
-}
 
 /// What an election looks like from outside.
 pub(crate) struct Outside {
@@ -76,12 +62,13 @@ impl Pulse {
 pub(crate) struct Driver<L: Lock> {
     lock: L,
     warmth: Warmth,
+    before_turn: BeforeTurn,
     warming: FuturesUnordered<BoxFuture<'static, ()>>,
     elector: L::Elector,
     clock: SharedClock,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: Arriving,
     /// For the leaderships that are handed out. Weak: the election ends with its last handle.
-    order_sender: mpsc::WeakUnboundedSender<Order>,
+    order_sender: WeakOrders,
     outside: Outside,
     name: Arc<str>,
     identity: Arc<str>,
@@ -103,8 +90,8 @@ pub(crate) struct Parts<L: Lock> {
     pub(crate) warmth: Warmth,
     pub(crate) elector: L::Elector,
     pub(crate) clock: SharedClock,
-    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
-    pub(crate) order_sender: mpsc::WeakUnboundedSender<Order>,
+    pub(crate) orders: Arriving,
+    pub(crate) order_sender: WeakOrders,
     pub(crate) outside: Outside,
     pub(crate) name: Arc<str>,
     pub(crate) identity: Arc<str>,
@@ -141,6 +128,7 @@ impl<L: Lock> Driver<L> {
         Box::new(Self {
             lock,
             warmth,
+            before_turn: BeforeTurn::default(),
             warming: FuturesUnordered::new(),
             elector,
             clock,
@@ -175,7 +163,7 @@ impl<L: Lock> Driver<L> {
             let event: Option<EventOf<L>> = tokio::select! {
                 biased;
                 () = clock.sleep_until(sleep_until) => Some(Event::Tick),
-                order = self.orders.recv(), if open => if let Some(order) = order {
+                order = self.orders.next(), if open => if let Some(order) = order {
                     self.order(order)
                 } else {
                     open = false;
@@ -192,9 +180,7 @@ impl<L: Lock> Driver<L> {
                 self.feed(event);
             }
             self.show_whether_it_stands();
-            if let Some(question) = self.warmth.ask(self.clock.mono()) {
-                self.warming.push(Box::pin(question));
-            }
+            self.keep_warm();
         }
         self.end();
         self.telling.finish().await;
@@ -206,9 +192,25 @@ impl<L: Lock> Driver<L> {
         self.telling.stands(stands, leads);
     }
 
-    fn sleep_until(&self) -> Instant {
-        let longest = self.clock.mono().after(LONGEST_SLEEP);
-        let dues = [self.elector.deadline(), self.warmth.due()];
+    fn keep_warm(&mut self) {
+        let now = self.clock.mono();
+        if let Some(question) = self.warmth.ask(now) {
+            self.warming.push(Box::pin(question));
+        }
+        let turn = self.elector.turn();
+        if let Some(question) = self.before_turn.ask(&self.warmth, turn, now) {
+            self.warming.push(Box::pin(question));
+        }
+    }
+
+    fn sleep_until(&mut self) -> Instant {
+        let now = self.clock.mono();
+        let longest = now.after(LONGEST_SLEEP);
+        let dues = [
+            self.elector.deadline(),
+            self.warmth.due(),
+            self.before_turn.due(self.elector.turn(), now),
+        ];
         dues.into_iter().flatten().fold(longest, Instant::min)
     }
 
@@ -386,8 +388,8 @@ impl<L: Lock> Driver<L> {
                 self.telling.watch_closed(error, forbidden);
                 Some(Event::WatchClosed)
             }
-            Watched::Seen(object) => self.lock.sight(object, false).map(Event::Watch),
-            Watched::Gone(object) => self.lock.sight(object, true).map(Event::Watch),
+            Watched::Seen(sent) => self.lock.sight(&sent, false).map(Event::Watch),
+            Watched::Gone(sent) => self.lock.sight(&sent, true).map(Event::Watch),
         }
     }
 

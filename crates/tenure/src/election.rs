@@ -10,14 +10,15 @@ use std::{
 
 use futures::{FutureExt, Stream, stream};
 use tenure_core::{Holder, Identity, InvalidIdentity, Status};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
     clock::SharedClock,
-    driver::{Order, Pulse},
+    driver::Pulse,
     error::ElectionError,
     holders::Holders,
     leadership::{Leadership, LeadershipHandle},
+    orders::{Order, Orders},
 };
 
 /// One candidate's part in one election. Cheap to clone; the candidate ends with its last clone
@@ -28,7 +29,7 @@ use crate::{
 /// API server: it keeps trying and says so in its [`status`](Self::status).
 #[derive(Clone)]
 pub struct LeaderElection {
-    orders: mpsc::UnboundedSender<Order>,
+    orders: Orders,
     status: watch::Receiver<Status>,
     holders: Weak<Holders>,
     pulse: Arc<Pulse>,
@@ -39,7 +40,7 @@ pub struct LeaderElection {
 }
 
 pub(crate) struct Handles {
-    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) orders: Orders,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) holders: Weak<Holders>,
     pub(crate) pulse: Arc<Pulse>,
@@ -148,9 +149,9 @@ impl LeaderElection {
     /// is given back.
     pub async fn acquire(&self) -> Result<Leadership, ElectionError> {
         let (sender, receiver) = oneshot::channel();
-        self.orders
-            .send(Order::Acquire(sender))
-            .map_err(|_| ElectionError::Ended)?;
+        if !self.orders.give(Order::Acquire(sender)) {
+            return Err(ElectionError::Ended);
+        }
         let mut waiting = Waiting {
             receiver,
             orders: &self.orders,
@@ -178,7 +179,7 @@ impl LeaderElection {
     }
 
     fn ask_to_end(&self, to: Option<Arc<str>>) {
-        let _ = self.orders.send(Order::StepDown { term: None, to });
+        self.orders.give(Order::StepDown { term: None, to });
     }
 
     /// Stand no more, and wait until nothing of this candidate is under way. A lock that was being
@@ -246,7 +247,7 @@ impl LeaderElection {
 /// Tells the driver when somebody who waited is gone.
 struct Waiting<'a> {
     receiver: oneshot::Receiver<Leadership>,
-    orders: &'a mpsc::UnboundedSender<Order>,
+    orders: &'a Orders,
 }
 
 impl Drop for Waiting<'_> {
@@ -256,7 +257,7 @@ impl Drop for Waiting<'_> {
         if let Ok(leadership) = self.receiver.try_recv() {
             drop(leadership.release());
         }
-        let _ = self.orders.send(Order::Recount);
+        self.orders.give(Order::Recount);
     }
 }
 

@@ -3,10 +3,13 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use tenure_core::{Belief, Identity, Instant, InvalidIdentity, LossReason, ResourceVersion};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock, driver::Order, published::Term};
+use crate::{
+    clock,
+    orders::{Order, Orders, WeakOrders},
+    published::Term,
+};
 
 /// Leadership, from [`LeaderElection::acquire`](crate::LeaderElection::acquire) on.
 ///
@@ -23,7 +26,7 @@ use crate::{clock, driver::Order, published::Term};
 #[must_use = "leadership ends when this is dropped"]
 pub struct Leadership {
     handle: LeadershipHandle,
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    orders: Option<Orders>,
     release_on_drop: bool,
 }
 
@@ -46,15 +49,11 @@ pub enum Released {
 pub struct LeadershipHandle {
     term: Arc<Term>,
     /// Weak: asking about a term must not keep its election alive.
-    orders: Option<mpsc::WeakUnboundedSender<Order>>,
+    orders: Option<WeakOrders>,
 }
 
 impl Leadership {
-    pub(crate) fn new(
-        term: Arc<Term>,
-        orders: mpsc::UnboundedSender<Order>,
-        release_on_drop: bool,
-    ) -> Self {
+    pub(crate) fn new(term: Arc<Term>, orders: Orders, release_on_drop: bool) -> Self {
         let handle = LeadershipHandle {
             term,
             orders: Some(orders.downgrade()),
@@ -149,12 +148,10 @@ impl Leadership {
         };
         term.tell(reason, term.clock().mono());
         match self.orders.take() {
-            Some(orders) => orders
-                .send(Order::WorkEnded {
-                    term: Arc::clone(term),
-                    release,
-                })
-                .is_ok(),
+            Some(orders) => orders.give(Order::WorkEnded {
+                term: Arc::clone(term),
+                release,
+            }),
             None => false,
         }
     }
@@ -290,7 +287,7 @@ impl LeadershipHandle {
             Some(orders) => {
                 if let Some(orders) = orders.upgrade() {
                     let term = Some(term);
-                    let _ = orders.send(Order::StepDown { term, to });
+                    orders.give(Order::StepDown { term, to });
                 }
             }
             None => term.tell(LossReason::SteppedDown, term.clock().mono()),

@@ -22,16 +22,10 @@ pub(crate) fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, name| value.get(name))
 }
 
-/// As JSON text. Room for an object of usual size is there from the start.
-pub(crate) fn text(object: &Value) -> Vec<u8> {
-    let mut text = Vec::with_capacity(USUAL);
-    // A tree of values is always JSON, and memory takes what is written to it.
-    let _ = serde_json::to_writer(&mut text, object);
-    text
+/// As JSON.
+pub(crate) fn text(object: &Value) -> String {
+    object.to_string()
 }
-
-/// Longer than most Leases.
-const USUAL: usize = 1024;
 
 const UNREAD: [&str; 2] = ["metadata", "managedFields"];
 

@@ -4,6 +4,9 @@
 //! idle for 90 s. The takeover would then begin with a TCP and a TLS handshake. So a question that
 //! costs the server next to nothing goes out when there was no other call for a minute. It is not
 //! about the lock, nothing waits for its answer, and nothing is decided by it.
+//!
+//! The same goes out shortly before a candidate that has waited for a lease to run out will write: what has
+//! slept for so long, here and in the server, is awake by then.
 
 use std::{
     future::Future,
@@ -20,6 +23,10 @@ use tenure_core::Instant;
 
 /// A connection is not idle for longer.
 pub(crate) const EVERY: Duration = Duration::from_secs(60);
+/// So long before its turn a candidate that has waited for it asks.
+const AHEAD: Duration = Duration::from_millis(100);
+/// Where something was sent so shortly ago there is no need.
+const FRESH: Duration = Duration::from_secs(1);
 /// The answer is not waited for any longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -29,6 +36,41 @@ pub(crate) struct Warmth {
     /// None where the connection is somebody else's business.
     client: Option<Client>,
     used: Arc<AtomicU64>,
+}
+
+/// One candidate's turn, before which the connection is seen to.
+#[derive(Debug, Default)]
+pub(crate) struct BeforeTurn {
+    planned: Option<Instant>,
+}
+
+impl BeforeTurn {
+    /// When to ask. Only a turn that is far enough away is planned for: whoever may write at once does.
+    pub(crate) fn due(&mut self, turn: Option<Instant>, now: Instant) -> Option<Instant> {
+        let ask_at = turn?.before(AHEAD);
+        if now >= ask_at {
+            return None;
+        }
+        self.planned = turn;
+        Some(ask_at)
+    }
+
+    /// The question, if it is due, once for each turn.
+    pub(crate) fn ask(
+        &mut self,
+        warmth: &Warmth,
+        turn: Option<Instant>,
+        now: Instant,
+    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
+        let planned = self.planned?;
+        if turn != Some(planned) || now < planned.before(AHEAD) {
+            return None;
+        }
+        self.planned = None;
+        (now < planned)
+            .then(|| warmth.ask_before_turn(now))
+            .flatten()
+    }
 }
 
 impl Warmth {
@@ -60,9 +102,30 @@ impl Warmth {
     }
 
     /// The question, if it is due: of those who share a connection only one gets it.
-    pub(crate) fn ask(&self, now: Instant) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub(crate) fn ask(
+        &self,
+        now: Instant,
+    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
         let due = self.due().filter(|due| now >= *due)?;
-        let used = due.before(EVERY).as_nanos();
+        self.question(due.before(EVERY), now)
+    }
+
+    /// The question before a turn, if nothing was sent of late.
+    fn ask_before_turn(
+        &self,
+        now: Instant,
+    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
+        let used = Instant::from_nanos(self.used.load(Ordering::Relaxed));
+        let rested = used == Instant::default() || now >= used.after(FRESH);
+        rested.then(|| self.question(used, now)).flatten()
+    }
+
+    fn question(
+        &self,
+        used: Instant,
+        now: Instant,
+    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
+        let used = used.as_nanos();
         self.used
             .compare_exchange(used, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed)
             .ok()?;
@@ -109,6 +172,39 @@ mod tests {
         assert!(a.ask(second(1095)).is_none(), "b has asked");
         assert_eq!(a.due(), Some(second(1155)));
         asked.await;
+    }
+
+    #[tokio::test]
+    async fn the_connection_is_seen_to_once_before_a_turn_that_was_waited_for() {
+        let (warmth, mut before) = (warmth(), BeforeTurn::default());
+        warmth.used(second(1));
+        let (turn, ask_at) = (Some(second(20)), second(20).before(AHEAD));
+        assert_eq!(before.due(turn, second(5)), Some(ask_at));
+        assert!(before.ask(&warmth, turn, second(19)).is_none(), "too early");
+        let renewed = Some(second(22));
+        assert!(before.ask(&warmth, renewed, ask_at).is_none(), "it moved");
+        assert!(before.ask(&warmth, turn, ask_at).is_some());
+        assert!(before.ask(&warmth, turn, ask_at).is_none(), "once");
+        assert_eq!(before.due(turn, ask_at), None);
+        let soon = Some(ask_at.after(AHEAD / 2));
+        assert_eq!(before.due(soon, ask_at), None);
+        assert!(
+            before.ask(&warmth, soon, ask_at).is_none(),
+            "it came at once"
+        );
+
+        assert!(before.due(renewed, second(21)).is_some());
+        warmth.used(second(21));
+        let at = second(22).before(AHEAD);
+        assert!(
+            before.ask(&warmth, renewed, at).is_none(),
+            "it was just used"
+        );
+        assert!(before.due(renewed, second(21)).is_some());
+        assert!(
+            before.ask(&warmth, renewed, second(22)).is_none(),
+            "too late"
+        );
     }
 
     #[tokio::test]

@@ -489,6 +489,10 @@ impl Elector for LeaseElector {
         self.seen.newest()
     }
 
+    fn turn(&self) -> Option<Instant> {
+        self.awaited_turn()
+    }
+
     fn handle(&mut self, now: Now, event: Event<Observed, Observed>) {
         if now.mono >= self.now.mono {
             self.now = now;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-use super::{elector::LeaseElector, observation::Place};
+use super::{
+    elector::{LeaseElector, Phase},
+    observation::Place,
+};
 
 impl LeaseElector {
     /// When the Lease may be taken.
@@ -21,6 +24,17 @@ impl LeaseElector {
     /// The same, before the delay was drawn: the earliest that it can be.
     pub(super) fn expected_turn(&self) -> Instant {
         self.turn_after(self.contention.drawn_for(self.seen.epoch()))
+    }
+
+    /// The same of a candidate that waits for it and does not hold back: of a crowd only the first need to
+    /// prepare.
+    pub(super) fn awaited_turn(&self) -> Option<Instant> {
+        let waits = matches!(self.phase, Phase::Observing)
+            && self.standing
+            && matches!(self.seen.place(), Place::Present(_))
+            && self.paused().is_none();
+        let held_back = self.contention.drawn_for(self.seen.epoch());
+        (waits && held_back <= self.contention.most() / 20).then(|| self.expected_turn())
     }
 
     /// The Lease was given up by this process, which leaves it to others for a while (L23).

@@ -23,6 +23,7 @@ use super::{CALL_LIMIT, PodRef, Text, pod_reference, until_after};
 use crate::{
     call::{self, EVENTS, Resource},
     lock::lease_json::format_time,
+    object,
     wire::Wire,
 };
 
@@ -273,7 +274,7 @@ impl Post {
             let outcome = {
                 // Of a thousand elections that begin at once, a few tell it at a time.
                 let _turn = self.wire.aside().turn().await;
-                call::call(&self.wire, target.create(&event), CALL_LIMIT).await
+                call::call(&self.wire, target.create(object::text(&event)), CALL_LIMIT).await
             };
             let error = match outcome {
                 // An Event of that name is this one, whose answer was lost.

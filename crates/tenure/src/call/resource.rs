@@ -161,25 +161,25 @@ impl Resource {
 
     /// A quorum read.
     pub(crate) fn get(&self) -> Request<Vec<u8>> {
-        self.request(Method::GET, self.path(), None)
+        self.request(Method::GET, self.path(), String::new())
     }
 
     /// A create. Its precondition is that there is no such object.
-    pub(crate) fn create(&self, object: &Value) -> Request<Vec<u8>> {
+    pub(crate) fn create(&self, json: String) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.collection());
-        self.request(Method::POST, &path, Some(object))
+        self.request(Method::POST, &path, json)
     }
 
-    /// A replace. Its precondition is the uid and resourceVersion that stand in `object` (L5).
-    pub(crate) fn replace(&self, object: &Value) -> Request<Vec<u8>> {
+    /// A replace. Its precondition is the uid and resourceVersion that stand in it (L5).
+    pub(crate) fn replace(&self, json: String) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
-        self.request(Method::PUT, &path, Some(object))
+        self.request(Method::PUT, &path, json)
     }
 
     /// A merge patch. Its preconditions are those that stand in `patch`.
     pub(crate) fn patch(&self, patch: &Value) -> Request<Vec<u8>> {
         let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
-        let mut request = self.request(Method::PATCH, &path, Some(patch));
+        let mut request = self.request(Method::PATCH, &path, object::text(patch));
         request.headers_mut().insert(
             header::CONTENT_TYPE,
             header::HeaderValue::from_static("application/merge-patch+json"),
@@ -189,7 +189,8 @@ impl Resource {
 
     /// A list of this kind of object in this namespace, by a query that is escaped already.
     pub(crate) fn list(&self, query: &str) -> Request<Vec<u8>> {
-        self.request(Method::GET, &format!("{}?{query}", self.collection()), None)
+        let path = format!("{}?{query}", self.collection());
+        self.request(Method::GET, &path, String::new())
     }
 
     /// A delete of exactly this state (F5).
@@ -203,12 +204,11 @@ impl Resource {
                 "resourceVersion": version.resource_version.as_str(),
             },
         });
-        self.request(Method::DELETE, self.path(), Some(&options))
+        self.request(Method::DELETE, self.path(), object::text(&options))
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Request<Vec<u8>> {
-        let body = body.map(object::text).unwrap_or_default();
-        let mut request = plain(method, path, body);
+    fn request(&self, method: Method, path: &str, body: String) -> Request<Vec<u8>> {
+        let mut request = plain(method, path, body.into_bytes());
         // For judging the answer.
         request.extensions_mut().insert(self.clone());
         request
@@ -274,14 +274,14 @@ mod tests {
             "a quorum read has no resourceVersion"
         );
         let map = Resource::config_map("shop", "x");
-        let create = map.create(&json!({"kind": "ConfigMap"}));
+        let create = map.create("{}".to_owned());
         assert_eq!(
             create.uri(),
             "/api/v1/namespaces/shop/configmaps?fieldManager=tenure"
         );
         assert_eq!(create.method(), Method::POST);
         assert_eq!(create.headers()["content-type"], "application/json");
-        let replace = Resource::leader_lock("shop", "x").replace(&json!({}));
+        let replace = Resource::leader_lock("shop", "x").replace("{}".to_owned());
         assert_eq!(
             replace.uri(),
             "/apis/coralogix.com/v1/namespaces/shop/leaderlocks/x?fieldManager=tenure"

@@ -23,7 +23,7 @@ const BOUND: Duration = Duration::from_secs(30);
 
 async fn replace(config: kube::Config, limit: Duration) -> Outcome<serde_json::Value> {
     let client = Wire::over(election_client(config).unwrap());
-    let request = Resource::lease("shop", "nightly").replace(&json!({"kind": "Lease"}));
+    let request = Resource::lease("shop", "nightly").replace("{}".to_owned());
     timeout(BOUND, call(&client, request, limit))
         .await
         .expect("the call has no end")
@@ -170,7 +170,7 @@ async fn a_kept_connection_that_dies_under_a_request_does_not_get_it_sent_again(
     let lease = http("200 OK", "", "{\"kind\":\"Lease\"}");
     let server = RawServer::start(Answer::OnceThenClose(lease)).await;
     let client = Wire::over(election_client(server.config()).unwrap());
-    let again = || Resource::lease("shop", "nightly").replace(&json!({"kind": "Lease"}));
+    let again = || Resource::lease("shop", "nightly").replace("{}".to_owned());
     let first = timeout(BOUND, call(&client, again(), LONG)).await.unwrap();
     assert!(matches!(first, Outcome::Done(_)), "{first:?}");
     let second = timeout(BOUND, call(&client, again(), LONG)).await.unwrap();

@@ -3,29 +3,28 @@
 use std::convert::Infallible;
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
-use serde_json::Value;
 use tenure_core::{Outcome, Sight, always::AlwaysElector};
 
-use super::{Lock, Reply, ReplyOf, Watched};
+use super::{Lock, Reply, ReplyOf, Sent, Watched};
 
 /// What needs no server.
 pub(crate) struct NoLock;
 
 impl Lock for NoLock {
     type Elector = AlwaysElector;
+    type Object = Infallible;
 
     fn call(&mut self, request: Infallible) -> BoxFuture<'static, ReplyOf<Self>> {
         match request {}
     }
 
-    fn answer(&mut self, reply: Reply<Infallible>) -> Outcome<Infallible> {
+    fn answer(&mut self, reply: Reply<Infallible, Infallible>) -> Outcome<Infallible> {
         match reply {
-            Reply::Ready(never) => match never {},
-            Reply::Object(_) => Outcome::Unknown("there is no server".into()),
+            Reply::Ready(never) | Reply::Object(never) => match never {},
         }
     }
 
-    fn sight(&mut self, _: Value, _: bool) -> Option<Sight<Infallible>> {
+    fn sight(&mut self, _: &Sent, _: bool) -> Option<Sight<Infallible>> {
         None
     }
 

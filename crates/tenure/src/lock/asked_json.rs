@@ -7,8 +7,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use tenure_core::{Identity, Paused, StepDown, Uid};
 
-use crate::object;
-
 /// The annotation by which the holder of a lock is asked to step down.
 pub(crate) const STEP_DOWN_ANNOTATION: &str = "tenure.dev/step-down";
 /// The annotation on a Lease that nobody shall take.
@@ -37,9 +35,9 @@ struct PausedJson {
     reason: Value,
 }
 
-/// The request to step down that stands there, if it can be understood.
-pub(crate) fn step_down(object: &Value) -> Option<StepDown> {
-    let text = annotation(object, STEP_DOWN_ANNOTATION)?.as_str()?;
+/// The request to step down that this annotation is, if it can be understood.
+pub(crate) fn step_down(annotation: &Value) -> Option<StepDown> {
+    let text = annotation.as_str()?;
     if text.len() > LONGEST {
         return None;
     }
@@ -61,11 +59,13 @@ pub(crate) fn step_down(object: &Value) -> Option<StepDown> {
     })
 }
 
-/// Whether the Lease is paused. The annotation's being there is the pause: a person who writes
+/// The pause that this annotation is. Its being there is the pause: a person who writes
 /// `tenure.dev/paused=yes` means it.
-pub(crate) fn paused(object: &Value) -> Option<Paused> {
-    let text = annotation(object, PAUSED_ANNOTATION)?;
-    let said: PausedJson = text
+pub(crate) fn paused(annotation: &Value) -> Option<Paused> {
+    if annotation.is_null() {
+        return None;
+    }
+    let said: PausedJson = annotation
         .as_str()
         .filter(|text| text.len() <= LONGEST)
         .and_then(|text| serde_json::from_str(text).ok())
@@ -74,11 +74,6 @@ pub(crate) fn paused(object: &Value) -> Option<Paused> {
         by: words(&said.by),
         reason: words(&said.reason),
     })
-}
-
-fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    let value = object::at(object, &["metadata", "annotations", name])?;
-    (!value.is_null()).then_some(value)
 }
 
 /// For people, on one line of a log.
@@ -95,12 +90,8 @@ mod tests {
 
     use super::*;
 
-    fn with(name: &str, value: &Value) -> Value {
-        json!({"metadata": {"annotations": {name: value}}})
-    }
-
     fn asked(text: &str) -> Option<StepDown> {
-        step_down(&with(STEP_DOWN_ANNOTATION, &text.into()))
+        step_down(&text.into())
     }
 
     #[test]
@@ -148,14 +139,7 @@ mod tests {
             assert_eq!(asked(text), None, "{text}");
         }
         for value in [json!(null), json!(7), json!({"holder": "a", "uid": "u"})] {
-            assert_eq!(step_down(&with(STEP_DOWN_ANNOTATION, &value)), None);
-        }
-        for object in [
-            json!({}),
-            json!({"metadata": 7}),
-            json!({"metadata": {"annotations": "x"}}),
-        ] {
-            assert_eq!((step_down(&object), paused(&object)), (None, None));
+            assert_eq!(step_down(&value), None);
         }
     }
 
@@ -164,27 +148,23 @@ mod tests {
         let asked = asked(r#"{"holder":"a","uid":"u","by":"  eve\n\u001b[31mERROR "}"#).unwrap();
         assert_eq!(&*asked.by, "eve  [31mERROR");
         let long = json!({"holder": "a", "uid": "u", "by": "ä".repeat(1000)}).to_string();
-        let by = step_down(&with(STEP_DOWN_ANNOTATION, &long.into()))
-            .unwrap()
-            .by;
+        let by = step_down(&long.into()).unwrap().by;
         assert_eq!(by.chars().count(), LONGEST_WORDS);
     }
 
     #[test]
     fn l26_a_pause_is_a_pause_whatever_it_says() {
-        let said = paused(&with(
-            PAUSED_ANNOTATION,
-            &r#"{"since":"2026-03-01T09:30:00Z","by":"eve","reason":"maintenance"}"#.into(),
-        ));
+        let said =
+            paused(&r#"{"since":"2026-03-01T09:30:00Z","by":"eve","reason":"maintenance"}"#.into());
         let expected = Paused {
             by: "eve".into(),
             reason: "maintenance".into(),
         };
         assert_eq!(said, Some(expected));
         for text in ["", "true", "{", r#"{"by":7}"#, &"x".repeat(20_000)] {
-            let said = paused(&with(PAUSED_ANNOTATION, &text.into()));
+            let said = paused(&text.into());
             assert_eq!(said, Some(Paused::default()), "{text}");
         }
-        assert_eq!(paused(&with(PAUSED_ANNOTATION, &Value::Null)), None);
+        assert_eq!(paused(&Value::Null), None);
     }
 }

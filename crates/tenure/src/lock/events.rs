@@ -29,11 +29,12 @@ pub(super) enum Shown {
 }
 
 /// An object, of which only the head has been read.
-#[derive(Debug)]
-pub(super) struct Sent {
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
     pub(super) name: Option<Box<str>>,
     pub(super) resource_version: Option<Box<str>>,
-    json: Bytes,
+    /// The event that it came in.
+    line: Bytes,
 }
 
 /// Why a watch ended, for people, and whether it was refused for want of a right.
@@ -54,50 +55,56 @@ pub(super) struct Events {
     name: Option<String>,
 }
 
+/// `O` is as much of the object as is looked at.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct Line<'a, O> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: &'a RawValue,
+    object: O,
 }
 
 /// Whatever else an object is.
 #[derive(Default, Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    metadata: Metadata<'a>,
+struct Head {
+    metadata: Metadata,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    resource_version: Option<Cow<'a, str>>,
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    name: Option<Box<str>>,
+    resource_version: Option<Box<str>>,
 }
 
 impl Sent {
     #[cfg(test)]
     pub(super) fn of(object: &Value) -> Self {
-        Self::read(object.to_string().into())
-    }
-
-    fn read(json: Bytes) -> Self {
-        // What has no such head has no name either: it is nobody's.
-        let head: Head<'_> = serde_json::from_slice(&json).unwrap_or_default();
-        let text = |text: Option<Cow<'_, str>>| text.map(|text| text.as_ref().into());
-        Self {
-            name: text(head.metadata.name),
-            resource_version: text(head.metadata.resource_version),
-            json,
+        let line = serde_json::json!({"type": "ADDED", "object": object}).to_string();
+        match understand(&line.into()) {
+            Ok(Shown::Seen(sent)) => sent,
+            other => panic!("{other:?}"),
         }
     }
 
-    /// The whole object.
+    fn with(head: Head, line: &Bytes) -> Self {
+        Self {
+            name: head.metadata.name,
+            resource_version: head.metadata.resource_version,
+            line: line.clone(),
+        }
+    }
+
+    /// The whole object, as it was sent.
+    pub(super) fn json(&self) -> &[u8] {
+        let line = serde_json::from_slice(&self.line);
+        let object = line.map(|line: Line<'_, &RawValue>| line.object.get());
+        // It was read when it came.
+        object.unwrap_or_default().as_bytes()
+    }
+
+    /// The whole object, taken apart.
     pub(super) fn object(&self) -> Value {
-        object::parse(&self.json).unwrap_or_default()
+        object::parse(self.json()).unwrap_or_default()
     }
 }
 
@@ -177,38 +184,58 @@ impl Events {
 
     /// What a line says; nothing for objects of other names, which a server that knows no field
     /// selectors would send.
-    fn understand(&self, text: &Bytes) -> Result<Option<Shown>, End> {
-        if text.iter().all(u8::is_ascii_whitespace) {
+    fn understand(&self, line: &Bytes) -> Result<Option<Shown>, End> {
+        if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let line: Line = serde_json::from_slice(text).map_err(|error| {
-            let begins = String::from_utf8_lossy(&text[..text.len().min(1024)]);
-            let begins = shorten(begins.trim());
-            End::because(format!("this is no event of a watch ({error}): {begins}"))
-        })?;
-        let sent = || Sent::read(text.slice_ref(line.object.get().as_bytes()));
-        // Nothing if the object has another name than the one that is watched.
-        let mine =
-            |sent: &Sent| self.name.is_none() || self.name.as_deref() == sent.name.as_deref();
-        match &*line.kind {
-            "ADDED" | "MODIFIED" => Ok(Some(sent()).filter(mine).map(Shown::Seen)),
-            "DELETED" => Ok(Some(sent()).filter(mine).map(Shown::Gone)),
-            "BOOKMARK" => Ok(Some(Shown::Bookmark(sent()))),
-            "ERROR" => {
-                let status: Value = serde_json::from_str(line.object.get()).unwrap_or_default();
-                let told = status.get("message").and_then(Value::as_str);
-                let code = status.get("code").and_then(Value::as_u64);
-                let code = code.map_or_else(String::new, |code| format!(" {code}"));
-                let told = shorten(told.unwrap_or("no reason is given"));
-                Err(End::because(format!(
-                    "the server ended it with{code}: {told}"
-                )))
+        let shown = understand(line)?;
+        let mine = match &shown {
+            Shown::Seen(sent) | Shown::Gone(sent) => {
+                self.name.is_none() || self.name.as_deref() == sent.name.as_deref()
             }
-            other => {
-                let other = shorten(other);
-                Err(End::because(format!("{other:?} is no event of a watch")))
-            }
-        }
+            Shown::Bookmark(_) => true,
+        };
+        Ok(Some(shown).filter(|_| mine))
+    }
+}
+
+fn understand(text: &Bytes) -> Result<Shown, End> {
+    // Nearly all lines are read once: what is no head of an object is looked at again.
+    if let Ok(line) = serde_json::from_slice::<Line<'_, Head>>(text)
+        && let Some(shown) = shown(&line.kind)
+    {
+        return Ok(shown(Sent::with(line.object, text)));
+    }
+    let line: Line<'_, &RawValue> = serde_json::from_slice(text).map_err(|error| {
+        let begins = String::from_utf8_lossy(&text[..text.len().min(1024)]);
+        let begins = shorten(begins.trim());
+        End::because(format!("this is no event of a watch ({error}): {begins}"))
+    })?;
+    if let Some(shown) = shown(&line.kind) {
+        // What has no such head has no name either: it is nobody's.
+        return Ok(shown(Sent::with(Head::default(), text)));
+    }
+    if line.kind == "ERROR" {
+        let status: Value = serde_json::from_str(line.object.get()).unwrap_or_default();
+        let told = status.get("message").and_then(Value::as_str);
+        let code = status.get("code").and_then(Value::as_u64);
+        let code = code.map_or_else(String::new, |code| format!(" {code}"));
+        let told = shorten(told.unwrap_or("no reason is given"));
+        return Err(End::because(format!(
+            "the server ended it with{code}: {told}"
+        )));
+    }
+    let other = shorten(&line.kind);
+    Err(End::because(format!("{other:?} is no event of a watch")))
+}
+
+/// What an event of that type shows of its object.
+fn shown(kind: &str) -> Option<fn(Sent) -> Shown> {
+    match kind {
+        "ADDED" | "MODIFIED" => Some(Shown::Seen),
+        "DELETED" => Some(Shown::Gone),
+        "BOOKMARK" => Some(Shown::Bookmark),
+        _ => None,
     }
 }
 

@@ -188,10 +188,10 @@ impl Members {
             return;
         };
         let what = if gone { Watched::Gone } else { Watched::Seen };
-        let version = sent.resource_version.as_deref();
         listening.retain_mut(|listener| {
+            let version = sent.resource_version.as_deref();
             let echo = !gone && listener.known.is(version);
-            echo || listener.to.try_send(what(sent.object())).is_ok()
+            echo || listener.to.try_send(what(sent.clone())).is_ok()
         });
     }
 }
@@ -327,13 +327,15 @@ mod tests {
             tell(&hub, &lease("a", version), false);
             tell(&hub, &lease("b", version), false);
             let told = quick.next().await;
-            assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", version)));
+            assert!(
+                matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", version))
+            );
         }
         // What was kept, in order; then it is told to read.
         assert!(matches!(slow.next().await, Some(Watched::Opened)));
         for version in 0..many {
             match slow.next().await {
-                Some(Watched::Seen(object)) => assert_eq!(object, lease("a", version)),
+                Some(Watched::Seen(sent)) => assert_eq!(sent.object(), lease("a", version)),
                 Some(Watched::Closed { error: None, .. }) => break,
                 other => panic!("{other:?}"),
             }
@@ -372,11 +374,13 @@ mod tests {
         tell(&hub, &lease("a", 5), true);
         for version in [4, 6] {
             let told = mine.next().await;
-            assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", version)));
+            assert!(
+                matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", version))
+            );
         }
         assert!(matches!(mine.next().await, Some(Watched::Gone(_))));
         let told = another.next().await;
-        assert!(matches!(told, Some(Watched::Seen(object)) if object == lease("a", 5)));
+        assert!(matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", 5)));
     }
 
     #[test]

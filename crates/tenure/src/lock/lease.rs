@@ -3,18 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
-use serde_json::Value;
 use tenure_core::{
     Outcome, ResourceVersion, Sight, Uid,
     lease::{LeaseElector, LeaseWrite, Observed, Request},
 };
 
 use super::{
-    Lock, Reply, ReplyOf, Watched,
+    Lock, Reply, ReplyOf, Sent, Watched,
     gate::Gate,
     hub::{Hub, Known},
-    lease_json::{self, Extras},
-    memory::{Memory, version_of},
+    lease_json::{self, Extras, Lease},
+    memory::Memory,
     watch,
 };
 use crate::{
@@ -65,13 +64,13 @@ impl LeaseLock {
         self
     }
 
-    fn take(&mut self, object: &Value) -> Option<Observed> {
-        let observed = lease_json::observed(object)?;
-        self.memory.remember(&observed.version, object);
-        Some(observed)
+    fn take(&mut self, lease: Lease) -> Observed {
+        let Lease { observed, json } = lease;
+        self.memory.remember(&observed.version, || json);
+        observed
     }
 
-    fn create(&self, write: &LeaseWrite) -> Value {
+    fn create(&self, write: &LeaseWrite) -> String {
         lease_json::create(
             self.resource.name(),
             self.resource.namespace(),
@@ -83,16 +82,17 @@ impl LeaseLock {
 
 impl Lock for LeaseLock {
     type Elector = LeaseElector;
+    type Object = Option<Lease>;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
         let write = !matches!(request, Request::Read);
         let request = match request {
             Request::Read => self.resource.get(),
-            Request::Create(write) => self.resource.create(&self.create(&write)),
+            Request::Create(write) => self.resource.create(self.create(&write)),
             Request::Replace { base, write } => match self.memory.recall(&base) {
-                Some(object) => {
-                    let object = lease_json::replace(object, &base, &write, &self.extras);
-                    self.resource.replace(&object)
+                Some(json) => {
+                    let json = lease_json::replace(json, &base, &write, &self.extras);
+                    self.resource.replace(json)
                 }
                 // Not sent, and the core reads again.
                 None => return std::future::ready(Outcome::Conflict).boxed(),
@@ -102,7 +102,7 @@ impl Lock for LeaseLock {
         let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
         async move {
             // Boxed: whoever waits for a place has nothing of it yet.
-            let call = |left| call::call(&wire, request, left).boxed();
+            let call = |left| call::call_for(&wire, request, left, lease_json::read).boxed();
             let outcome = match gate {
                 None => call(limit).await,
                 Some(gate) => gate.pass(write, limit, call).await,
@@ -112,23 +112,22 @@ impl Lock for LeaseLock {
         .boxed()
     }
 
-    fn answer(&mut self, reply: Reply<Observed>) -> Outcome<Observed> {
+    fn answer(&mut self, reply: Reply<Observed, Option<Lease>>) -> Outcome<Observed> {
         match reply {
             Reply::Ready(observed) => Outcome::Done(observed),
-            Reply::Object(object) => match self.take(&object) {
-                Some(observed) => Outcome::Done(observed),
-                None => {
-                    Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
-                }
-            },
+            Reply::Object(Some(lease)) => Outcome::Done(self.take(lease)),
+            Reply::Object(None) => {
+                Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
+            }
         }
     }
 
-    fn sight(&mut self, object: Value, gone: bool) -> Option<Sight<Observed>> {
+    fn sight(&mut self, sent: &Sent, gone: bool) -> Option<Sight<Observed>> {
         if gone {
-            return version_of(&object).map(Sight::Gone);
+            return lease_json::version(sent.json()).map(Sight::Gone);
         }
-        self.take(&object).map(Sight::Seen)
+        let lease = lease_json::read(sent.json())??;
+        Some(Sight::Seen(self.take(lease)))
     }
 
     fn taken_in(&mut self, newest: &ResourceVersion) {

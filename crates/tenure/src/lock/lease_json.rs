@@ -1,18 +1,20 @@
 //! A Lease as JSON: read with tolerance for whatever stands there (L20), written without losing
 //! what others put there (L5).
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tenure_core::{
-    MicroTime, Nonce, ResourceVersion, Uid, Version,
+    MicroTime, Nonce, Version,
     lease::{LeaseWrite, Observed, Spec, WriteMark},
 };
 
 use super::{
-    asked_json,
-    memory::{object_at, version_of},
+    asked_json::{self, PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
+    memory::object_at,
 };
-use crate::object;
+use crate::{call::is_failure, fields::Fields};
 
 /// The annotation that every write of ours carries.
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
@@ -27,65 +29,119 @@ const OURS: [&str; 5] = [
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MarkJson {
-    process: String,
+struct MarkJson<'a> {
+    #[serde(borrow)]
+    process: Cow<'a, str>,
     write: u64,
-    holder: String,
+    #[serde(borrow)]
+    holder: Cow<'a, str>,
     duration_seconds: u32,
     renew_time: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     released: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    successor: Option<String>,
+    successor: Option<Cow<'a, str>>,
 }
 
-/// What the object says. `None` only if it has no uid or resourceVersion: no server answers so.
-pub(crate) fn observed(object: &Value) -> Option<Observed> {
-    let version = version_of(object)?;
-    let spec = object
-        .get("spec")
-        .and_then(Value::as_object)
-        .map(spec)
-        .unwrap_or_default();
-    let mark = object::at(object, &["metadata", "annotations", WRITE_ANNOTATION])
-        .and_then(Value::as_str)
-        .and_then(mark);
+/// A Lease that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lease {
+    /// What it says.
+    pub(crate) observed: Observed,
+    /// All of it, but for the one field that is as long as the rest together and that nobody here reads:
+    /// `metadata.managedFields`. A write without it leaves the server's record as it is.
+    pub(crate) json: Box<str>,
+}
+
+/// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed; within it
+/// of an object without uid or resourceVersion, as no server sends.
+pub(crate) fn read(body: &[u8]) -> Option<Option<Lease>> {
+    let mut object = Fields::of(std::str::from_utf8(body).ok()?)?;
+    if is_failure(
+        object.string("kind").as_deref(),
+        object.string("status").as_deref(),
+    ) {
+        return None;
+    }
+    let mut metadata = object.object("metadata");
+    let managed = metadata.remove(MANAGED_FIELDS);
+    let observed = observed(&metadata, &object.object("spec"));
+    let metadata = managed.then(|| metadata.text());
+    if let Some(metadata) = metadata {
+        object.set("metadata", metadata);
+    }
+    Some(observed.map(|observed| Lease {
+        observed,
+        json: object.text().into(),
+    }))
+}
+
+const MANAGED_FIELDS: &str = "managedFields";
+
+fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
+    let version = version_in(metadata)?;
+    let annotations = metadata.object("annotations");
+    let annotation = |name: &str| -> Option<Value> {
+        // What cannot even be taken apart is there all the same.
+        let value = serde_json::from_str(annotations.get(name)?);
+        Some(value.unwrap_or_else(|_| Value::String(String::new())))
+    };
     Some(Observed {
         version,
-        spec,
-        mark,
-        step_down: asked_json::step_down(object).map(Box::new),
-        paused: asked_json::paused(object).map(Box::new),
+        spec: self::spec(spec),
+        mark: annotations
+            .string(WRITE_ANNOTATION)
+            .as_deref()
+            .and_then(mark),
+        step_down: annotation(STEP_DOWN_ANNOTATION)
+            .and_then(|asked| asked_json::step_down(&asked))
+            .map(Box::new),
+        paused: annotation(PAUSED_ANNOTATION)
+            .and_then(|said| asked_json::paused(&said))
+            .map(Box::new),
     })
 }
 
-/// A new Lease object.
-pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &Extras) -> Value {
-    let mut object = json!({
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": { "name": name, "namespace": namespace },
-    });
-    put(&mut object, write, extras);
-    object
+/// Which state of which object that is.
+pub(crate) fn version(body: &[u8]) -> Option<Version> {
+    let object = Fields::of(std::str::from_utf8(body).ok()?)?;
+    version_in(&object.object("metadata"))
 }
 
-/// `base` with `write` in it, and everything else as it was.
+fn version_in(metadata: &Fields<'_>) -> Option<Version> {
+    let text = |name: &str| metadata.string(name).filter(|text| !text.is_empty());
+    Some(Version::new(text("uid")?, text("resourceVersion")?))
+}
+
+/// A new Lease object, as JSON.
+pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &Extras) -> String {
+    let mut object = Fields::default();
+    object.set_string("apiVersion", "coordination.k8s.io/v1");
+    object.set_string("kind", "Lease");
+    object.edit("metadata", |metadata| {
+        metadata.set_string("name", name);
+        metadata.set_string("namespace", namespace);
+        describe(metadata, write, extras);
+    });
+    object.edit("spec", |fields| fill(fields, &write.spec));
+    object.text()
+}
+
+/// `base` with `write` in it, and everything else as it was, as JSON.
 pub(crate) fn replace(
-    base: Value,
+    base: &str,
     version: &Version,
     write: &LeaseWrite,
     extras: &Extras,
-) -> Value {
-    let mut object = base;
-    let metadata = object_at(&mut object, "metadata");
-    metadata.insert("uid".into(), uid(&version.uid));
-    metadata.insert(
-        "resourceVersion".into(),
-        resource_version(&version.resource_version),
-    );
-    put(&mut object, write, extras);
-    object
+) -> String {
+    let mut object = Fields::of(base).unwrap_or_default();
+    object.edit("metadata", |metadata| {
+        metadata.set_string("uid", version.uid.as_str());
+        metadata.set_string("resourceVersion", version.resource_version.as_str());
+        describe(metadata, write, extras);
+    });
+    object.edit("spec", |fields| fill(fields, &write.spec));
+    object.text()
 }
 
 /// Labels and annotations that somebody wants on the lock.
@@ -113,74 +169,89 @@ impl Extras {
     }
 }
 
-fn put(object: &mut Value, write: &LeaseWrite, extras: &Extras) {
-    extras.put(object);
-    let spec = object_at(object, "spec");
-    let mut set = |name: &str, value: Option<Value>| match value {
-        Some(value) => {
-            spec.insert(name.to_owned(), value);
-        }
-        None => {
-            spec.remove(name);
-        }
-    };
-    let s = &write.spec;
-    set("holderIdentity", s.holder.as_deref().map(Value::from));
-    set("leaseDurationSeconds", s.duration_seconds.map(Value::from));
-    set(
-        "acquireTime",
-        s.acquire_time.map(|time| format_time(time).into()),
-    );
-    set(
-        "renewTime",
-        s.renew_time.map(|time| format_time(time).into()),
-    );
-    set("leaseTransitions", s.transitions.map(Value::from));
-
+fn describe(metadata: &mut Fields<'_>, write: &LeaseWrite, extras: &Extras) {
+    if !extras.labels.is_empty() {
+        metadata.edit("labels", |labels| {
+            for (name, value) in &extras.labels {
+                labels.set_string(name.clone(), value);
+            }
+        });
+    }
     let m = &write.mark;
     let mark = MarkJson {
-        process: m.nonce.as_str().to_owned(),
+        process: m.nonce.as_str().into(),
         write: m.counter,
-        holder: m.holder.as_ref().to_owned(),
+        holder: (*m.holder).into(),
         duration_seconds: m.duration_seconds,
         renew_time: format_time(m.renew_time),
         released: m.released,
-        successor: m.successor.as_deref().map(str::to_owned),
+        successor: m.successor.as_deref().map(Into::into),
     };
-    let text = serde_json::to_string(&mark).unwrap_or_default();
-    let mut metadata = Value::Object(std::mem::take(object_at(object, "metadata")));
-    let annotations = object_at(&mut metadata, "annotations");
-    annotations.insert(WRITE_ANNOTATION.into(), text.into());
-    if write.acquires {
-        annotations.remove(asked_json::STEP_DOWN_ANNOTATION);
+    let mark = serde_json::to_string(&mark).unwrap_or_default();
+    metadata.edit("annotations", |annotations| {
+        for (name, value) in &extras.annotations {
+            annotations.set_string(name.clone(), value);
+        }
+        annotations.set_string(WRITE_ANNOTATION, &mark);
+        if write.acquires {
+            annotations.remove(STEP_DOWN_ANNOTATION);
+        }
+    });
+}
+
+fn fill(fields: &mut Fields<'_>, spec: &Spec) {
+    for name in OURS {
+        fields.remove(name);
     }
-    if let Value::Object(metadata) = metadata {
-        *object_at(object, "metadata") = metadata;
+    if let Some(holder) = &spec.holder {
+        fields.set_string("holderIdentity", holder);
+    }
+    for (name, number) in [
+        ("leaseDurationSeconds", spec.duration_seconds),
+        ("leaseTransitions", spec.transitions),
+    ] {
+        if let Some(number) = number {
+            fields.set(name, number.to_string());
+        }
+    }
+    for (name, time) in [
+        ("acquireTime", spec.acquire_time),
+        ("renewTime", spec.renew_time),
+    ] {
+        if let Some(time) = time {
+            fields.set_string(name, &format_time(time));
+        }
     }
 }
 
-fn spec(fields: &Map<String, Value>) -> Spec {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    let number = |name: &str| fields.get(name).and_then(Value::as_i64);
-    let spec = Spec {
-        holder: text("holderIdentity").map(Into::into),
+fn spec(fields: &Fields<'_>) -> Spec {
+    let number = |name: &str| serde_json::from_str(fields.get(name)?).ok();
+    let time = |name: &str| parse_time(&fields.string(name)?);
+    Spec {
+        holder: fields.string("holderIdentity").map(Into::into),
         duration_seconds: number("leaseDurationSeconds"),
-        acquire_time: text("acquireTime").and_then(parse_time),
-        renew_time: text("renewTime").and_then(parse_time),
+        acquire_time: time("acquireTime"),
+        renew_time: time("renewTime"),
         transitions: number("leaseTransitions"),
-        foreign: None,
-    };
-    let foreign: Map<String, Value> = fields
-        .iter()
-        .filter(|(name, value)| !value.is_null() && !OURS.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    let foreign = (!foreign.is_empty()).then(|| Value::Object(foreign).to_string().into());
-    Spec { foreign, ..spec }
+        foreign: foreign(fields),
+    }
+}
+
+/// Taken apart: servers write the same values in other ways.
+fn foreign(fields: &Fields<'_>) -> Option<Arc<str>> {
+    let mut foreign = Map::new();
+    for (name, text) in fields.iter().filter(|(name, _)| !OURS.contains(name)) {
+        let value = serde_json::from_str(text);
+        // What cannot be taken apart is compared as it is.
+        let value = value.unwrap_or_else(|_| Value::String(text.to_owned()));
+        foreign.insert(name.to_owned(), value);
+    }
+    foreign.retain(|_, value| !value.is_null());
+    (!foreign.is_empty()).then(|| Value::Object(foreign).to_string().into())
 }
 
 fn mark(text: &str) -> Option<WriteMark> {
-    let mark: MarkJson = serde_json::from_str(text).ok()?;
+    let mark: MarkJson<'_> = serde_json::from_str(text).ok()?;
     Some(WriteMark {
         nonce: Nonce::new(mark.process),
         counter: mark.write,
@@ -205,16 +276,10 @@ fn parse_time(text: &str) -> Option<MicroTime> {
     Some(MicroTime::from_micros(timestamp.as_microsecond()))
 }
 
-fn uid(uid: &Uid) -> Value {
-    Value::from(uid.as_str())
-}
-
-fn resource_version(version: &ResourceVersion) -> Value {
-    Value::from(version.as_str())
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn write(released: bool) -> LeaseWrite {
@@ -247,11 +312,31 @@ mod tests {
         object
     }
 
+    fn tree(json: &str) -> Value {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn lease(object: &Value) -> Lease {
+        read(object.to_string().as_bytes()).unwrap().unwrap()
+    }
+
+    /// What is sent to replace `base` with `write`.
+    fn replaced(base: &Value, write: &LeaseWrite) -> Value {
+        let Lease { observed, json } = lease(base);
+        tree(&replace(
+            &json,
+            &observed.version,
+            write,
+            &Extras::default(),
+        ))
+    }
+
     #[test]
     fn what_is_written_is_read_back_whole() {
         for released in [false, true] {
-            let object = stored(create("l", "ns", &write(released), &Extras::default()));
-            assert!(observed(&object).unwrap().is(&write(released)), "{object}");
+            let created = create("l", "ns", &write(released), &Extras::default());
+            let object = stored(tree(&created));
+            assert!(lease(&object).observed.is(&write(released)), "{object}");
         }
     }
 
@@ -283,10 +368,9 @@ mod tests {
             "spec": { "strategy": "OldestEmulationVersion", "preferredHolder": "p", "zzz": [1] },
             "extra": true,
         }));
-        let seen = observed(&base).unwrap();
         let mut put = write(false);
-        put.spec.foreign = seen.spec.foreign.clone();
-        let after = replace(base.clone(), &seen.version, &put, &Extras::default());
+        put.spec.foreign = lease(&base).observed.spec.foreign;
+        let after = replaced(&base, &put);
         assert_eq!(after["metadata"]["labels"]["a"], "b");
         assert_eq!(after["metadata"]["annotations"]["theirs"], "x");
         assert_eq!(after["metadata"]["somethingNew"], 1);
@@ -294,27 +378,48 @@ mod tests {
         assert_eq!(after["metadata"]["resourceVersion"], "5");
         assert_eq!(after["spec"]["preferredHolder"], "p");
         assert_eq!(after["extra"], true);
-        assert!(observed(&after).unwrap().is(&put));
+        assert!(lease(&after).observed.is(&put));
+    }
+
+    #[test]
+    fn l5_values_of_others_are_the_same_however_they_are_written() {
+        let lease = |foreign: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"uid": "u", "resourceVersion": "5", "managedFields": [{{}}]}},
+                    "spec": {{"zzz": {foreign}, "none": null, "holderIdentity": "me"}}}}"#
+            );
+            read(text.as_bytes()).unwrap().unwrap()
+        };
+        let (one, other) = (
+            lease(r#"{"a": 1, "b": ["\u00e4"]}"#),
+            lease(r#"{ "b":["ä"],"a":1 }"#),
+        );
+        assert_eq!(one.observed, other.observed);
+        assert_ne!(one.observed, lease("[2]").observed);
+        assert!(!one.json.contains("managedFields"), "{}", one.json);
+        let odd = lease("1e999");
+        assert!(odd.observed.spec.foreign.is_some());
+        assert!(odd.json.contains("1e999"), "it goes back as it came");
     }
 
     #[test]
     fn l25_the_write_that_acquires_removes_a_request_and_no_other_does() {
         let asked = json!({"holder": "old", "transitions": 2, "uid": "u"}).to_string();
         let annotations = json!({
-            asked_json::STEP_DOWN_ANNOTATION: asked,
-            asked_json::PAUSED_ANNOTATION: "{}",
+            STEP_DOWN_ANNOTATION: asked,
+            PAUSED_ANNOTATION: "{}",
             "theirs": "x",
         });
         let base = stored(json!({"metadata": {"annotations": annotations}}));
-        let seen = observed(&base).unwrap();
+        let seen = lease(&base).observed;
         assert!(seen.step_down.is_some() && seen.paused.is_some());
         for acquires in [false, true] {
             let put = LeaseWrite {
                 acquires,
                 ..write(false)
             };
-            let after = replace(base.clone(), &seen.version, &put, &Extras::default());
-            let left = observed(&after).unwrap();
+            let after = replaced(&base, &put);
+            let left = lease(&after).observed;
             assert_eq!(left.step_down.is_none(), acquires);
             assert!(left.paused.is_some() && left.is(&put));
             assert_eq!(after["metadata"]["annotations"]["theirs"], "x");
@@ -334,24 +439,29 @@ mod tests {
             json!({"leaseDurationSeconds": 9_223_372_036_854_775_807_i64}),
         ] {
             let base = stored(json!({"metadata": {"annotations": null}, "spec": spec}));
-            let seen = observed(&base).unwrap();
+            let seen = lease(&base).observed;
             assert_eq!(seen.spec.holder(), None);
-            let after = replace(
-                base.clone(),
-                &seen.version,
-                &write(false),
-                &Extras::default(),
-            );
+            let after = replaced(&base, &write(false));
             assert_eq!(after["spec"]["holderIdentity"], "me", "{base}");
         }
-        assert_eq!(observed(&json!({})), None);
+        assert_eq!(read(b"{}"), Some(None));
+        for text in [
+            "",
+            "[]",
+            "null",
+            "<html>",
+            "{}x",
+            r#"{"kind":"Status","status":"Failure"}"#,
+        ] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]
     fn a_foreign_or_broken_annotation_says_nothing() {
         for text in ["", "{}", "[]", r#"{"process":"p","write":-1}"#, "null"] {
             let object = stored(json!({"metadata": {"annotations": {WRITE_ANNOTATION: text}}}));
-            assert_eq!(observed(&object).unwrap().mark, None, "{text}");
+            assert_eq!(lease(&object).observed.mark, None, "{text}");
         }
     }
 }

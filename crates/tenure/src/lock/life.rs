@@ -10,7 +10,7 @@ use tenure_core::{
 };
 
 use super::{
-    Lock, Reply, ReplyOf, Watched,
+    Lock, Reply, ReplyOf, Sent, Watched,
     lease_json::Extras,
     life_json,
     memory::{Memory, version_of},
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     call::{self, Resource},
+    object,
     process::{self, Fate, Processes, SharedProcesses},
     wire::Wire,
 };
@@ -52,7 +53,8 @@ impl LifeLock {
 
     fn take(&mut self, object: &Value) -> Option<LockObject> {
         let observed = life_json::observed(object)?;
-        self.memory.remember(&observed.version, object);
+        let json = || object::text(object).into();
+        self.memory.remember(&observed.version, json);
         Some(observed)
     }
 
@@ -81,15 +83,17 @@ impl LifeLock {
 
 impl Lock for LifeLock {
     type Elector = LifeElector;
+    type Object = Value;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
         let request = match request {
             Request::Read => self.resource.get(),
-            Request::Create(write) => self.resource.create(&self.create(&write)),
+            Request::Create(write) => self.resource.create(object::text(&self.create(&write))),
             Request::Replace { base, write } => match self.memory.recall(&base) {
-                Some(object) => {
-                    self.resource
-                        .replace(&life_json::replace(object, &base, &write, &self.extras))
+                Some(json) => {
+                    let object = serde_json::from_str(json).unwrap_or_default();
+                    let object = life_json::replace(object, &base, &write, &self.extras);
+                    self.resource.replace(object::text(&object))
                 }
                 // Not sent, and the core reads again.
                 None => return std::future::ready(Outcome::Conflict).boxed(),
@@ -111,7 +115,7 @@ impl Lock for LifeLock {
         async move { call.await.map(Reply::Object) }.boxed()
     }
 
-    fn answer(&mut self, reply: Reply<Answer>) -> Outcome<Answer> {
+    fn answer(&mut self, reply: Reply<Answer, Value>) -> Outcome<Answer> {
         match reply {
             Reply::Ready(answer) => Outcome::Done(answer),
             Reply::Object(object) => match self.take(&object) {
@@ -123,7 +127,8 @@ impl Lock for LifeLock {
         }
     }
 
-    fn sight(&mut self, object: Value, gone: bool) -> Option<Sight<LockObject>> {
+    fn sight(&mut self, sent: &Sent, gone: bool) -> Option<Sight<LockObject>> {
+        let object = sent.object();
         if gone {
             return version_of(&object).map(Sight::Gone);
         }
@@ -145,7 +150,7 @@ impl Lock for LifeLock {
 
 /// A delete is answered by a `Status`, by the object as it was, or by the object that a finalizer
 /// holds back.
-fn deleted(version: &tenure_core::Version, answer: Value) -> Reply<Answer> {
+fn deleted(version: &tenure_core::Version, answer: Value) -> Reply<Answer, Value> {
     let held_back = answer
         .pointer("/metadata/deletionTimestamp")
         .is_some_and(|time| !time.is_null())
@@ -161,7 +166,7 @@ fn deleted(version: &tenure_core::Version, answer: Value) -> Reply<Answer> {
     }
 }
 
-fn pod_seen(pod: &Value) -> Outcome<Reply<Answer>> {
+fn pod_seen(pod: &Value) -> Outcome<Reply<Answer, Value>> {
     match pod_json::sight(pod) {
         Some(sight) => Outcome::Done(Reply::Ready(Answer::Pod(sight))),
         None => Outcome::Unknown("the answer is no Pod with a uid".into()),

@@ -51,9 +51,8 @@ pub(crate) fn observed(object: &Value) -> Option<LockObject> {
         .map(|owners| owners.iter().map(owner).collect())
         .unwrap_or_default();
     let named = |owner: &OwnerRef| !owner.name.is_empty() && !owner.uid.as_str().is_empty();
-    let annotation = object
-        .pointer("/metadata/annotations")
-        .and_then(|all| all.get(OWNER_ANNOTATION));
+    let annotations = object.pointer("/metadata/annotations");
+    let annotation = annotations.and_then(|all| all.get(OWNER_ANNOTATION));
     let record = annotation.and_then(Value::as_str).and_then(record);
     let foreign = if annotation.is_some() && record.is_none() {
         Some(format!(
@@ -75,7 +74,10 @@ pub(crate) fn observed(object: &Value) -> Option<LockObject> {
         owners,
         record,
         foreign: foreign.map(Into::into),
-        step_down: asked_json::step_down(object).map(Box::new),
+        step_down: annotations
+            .and_then(|all| all.get(asked_json::STEP_DOWN_ANNOTATION))
+            .and_then(asked_json::step_down)
+            .map(Box::new),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The objects that the core was last shown, whole: what it replaces must be sent back with every
+//! The objects that the core was last shown, whole, as text: what it replaces must be sent back with every
 //! field of others in it (L5).
 
 use std::collections::VecDeque;
@@ -12,11 +12,10 @@ use crate::object;
 #[derive(Debug, Default)]
 pub(super) struct Memory(VecDeque<State>);
 
-/// As text: a fifth of what the same takes as a tree.
 #[derive(Debug)]
 struct State {
     version: Version,
-    json: Box<[u8]>,
+    json: Box<str>,
 }
 
 /// The core replaces the newest state it was shown, or its own last write; a few between the two
@@ -24,7 +23,8 @@ struct State {
 const REMEMBERED: usize = 16;
 
 impl Memory {
-    pub(super) fn remember(&mut self, version: &Version, object: &Value) {
+    /// The object of that version, if it is not known yet.
+    pub(super) fn remember(&mut self, version: &Version, json: impl FnOnce() -> Box<str>) {
         if self.0.iter().any(|state| state.version == *version) {
             return;
         }
@@ -33,7 +33,7 @@ impl Memory {
         }
         self.0.push_back(State {
             version: version.clone(),
-            json: object::text(object).into(),
+            json: json(),
         });
     }
 
@@ -44,10 +44,10 @@ impl Memory {
 
     /// The state of that version, which is about to be replaced: nobody asks for an older one
     /// again.
-    pub(super) fn recall(&mut self, version: &Version) -> Option<Value> {
+    pub(super) fn recall(&mut self, version: &Version) -> Option<&str> {
         let at = self.0.iter().rposition(|state| state.version == *version)?;
         self.0.drain(..at);
-        serde_json::from_slice(&self.0.front()?.json).ok()
+        Some(&self.0.front()?.json)
     }
 }
 

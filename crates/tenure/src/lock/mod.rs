@@ -13,17 +13,17 @@ mod memory;
 mod pod_json;
 mod watch;
 
+use events::Sent;
 pub(crate) use pod_json::bare_id;
 
 use futures::{future::BoxFuture, stream::BoxStream};
-use serde_json::Value;
 use tenure_core::{Elector, Outcome, ResourceVersion, Sight, Uid};
 
-/// What an answered call brought, before the lock has looked at it.
+/// What an answered call brought.
 #[derive(Debug)]
-pub(crate) enum Reply<A> {
-    /// An object of the lock's own kind, as the server sent it.
-    Object(Value),
+pub(crate) enum Reply<A, O> {
+    /// An object of the lock's own kind, to be remembered.
+    Object(O),
     /// Something else, ready to be handed to the core.
     Ready(A),
 }
@@ -36,16 +36,19 @@ pub(crate) enum Watched {
         error: Option<String>,
         forbidden: bool,
     },
-    Seen(Value),
-    Gone(Value),
+    Seen(Sent),
+    Gone(Sent),
 }
 
 /// The answer to a request of this lock's elector.
-pub(crate) type ReplyOf<L> = Outcome<Reply<<<L as Lock>::Elector as Elector>::Answer>>;
+pub(crate) type ReplyOf<L> =
+    Outcome<Reply<<<L as Lock>::Elector as Elector>::Answer, <L as Lock>::Object>>;
 
 /// A kind of lock.
 pub(crate) trait Lock: Send + 'static {
     type Elector: Elector<Request: Send, Answer: Send, Object: Send> + Send;
+    /// What is read of an object of this kind.
+    type Object: Send;
 
     /// Make the call. It ends within the call limit (L16), or with its future.
     fn call(
@@ -56,13 +59,13 @@ pub(crate) trait Lock: Send + 'static {
     /// Turn a reply into what the core takes, remembering the object for a later replace.
     fn answer(
         &mut self,
-        reply: Reply<<Self::Elector as Elector>::Answer>,
+        reply: Reply<<Self::Elector as Elector>::Answer, Self::Object>,
     ) -> Outcome<<Self::Elector as Elector>::Answer>;
 
     /// The same for an event of the watch. `None` where it cannot be understood.
     fn sight(
         &mut self,
-        object: Value,
+        sent: &Sent,
         gone: bool,
     ) -> Option<Sight<<Self::Elector as Elector>::Object>>;
 

@@ -139,8 +139,8 @@ async fn watch_once(
         };
         let watched = match event? {
             None => return Ok(()),
-            Some(Shown::Seen(sent)) => Watched::Seen(sent.object()),
-            Some(Shown::Gone(sent)) => Watched::Gone(sent.object()),
+            Some(Shown::Seen(sent)) => Watched::Seen(sent),
+            Some(Shown::Gone(sent)) => Watched::Gone(sent),
             Some(Shown::Bookmark(_)) => continue,
         };
         if to.send(watched).await.is_err() {
