@@ -105,7 +105,7 @@ pub(crate) struct Supervisor {
     next: Option<Next>,
     /// The signal that asked tenure to end.
     asked: Option<i32>,
-    /// How the command ended last.
+    /// How the command ended last in this term.
     exit: Option<u8>,
     pauses: Pauses,
 }
@@ -266,6 +266,7 @@ impl Supervisor {
     fn stand(&mut self) {
         self.next = None;
         self.by = None;
+        self.exit = None;
         self.pauses = Pauses::default();
         let until = self.policy.wait.map(|wait| self.now.after(wait));
         self.phase = Phase::Standby { until };

@@ -499,3 +499,17 @@ fn nothing_is_released_over_what_may_still_run() {
         }
     }
 }
+
+#[test]
+fn how_a_command_ended_is_told_of_its_own_term_only() {
+    let mut story = Story::running(policy());
+    story.on(7.0, Event::Foretold { by: at(10.0) });
+    story.on(7.5, Event::Ended(Exit::Code(3)));
+    story.on(7.5, Event::Empty(Cause::Over));
+    let again = [Action::Arm, Action::Stand];
+    assert_eq!(story.on(8.0, Event::Released), again);
+    assert_eq!(story.on(9.0, Event::Leads), [], "no guard yet");
+    assert_eq!(story.on(9.5, Event::Signal(TERM)), [Action::Release]);
+    let nothing_ran = [Action::Exit(143)];
+    assert_eq!(story.on(9.6, Event::Released), nothing_ran);
+}
