@@ -56,9 +56,7 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
     let stand = standing::check(args.stand)?;
     let grace = stand.grace;
     let margin = (grace / MARGIN_SHARE).min(MOST_MARGIN);
-    if stand.lock == Kind::Lease {
-        room_to_stop(grace, margin, hooks, args.hook_timeout)?;
-    }
+    room_to_stop(stand.lock, grace, margin, hooks, args.hook_timeout)?;
     let command = if args.shell {
         let [script] = args.command.as_slice() else {
             return Err(Failure::usage(
@@ -116,6 +114,7 @@ fn containments(choice: ContainmentChoice) -> Vec<Containment> {
 /// killing of what is left then (L10).
 fn room_to_stop(
     grace: Duration,
+    kind: Kind,
     margin: Duration,
     hooks: Hooks,
     hook_timeout: Duration,
@@ -131,9 +130,14 @@ fn room_to_stop(
         format!(", {:?} for hooks", hook_timeout.saturating_mul(after))
     };
     Err(Failure::usage(format!(
+    let longer = if kind == Kind::Lease {
+        "--grace or --lease-duration"
+    } else {
+        "--grace"
+    };
         "a grace of {grace:?} leaves the command no time to end before its leadership does: \
-         {margin:?} of it are kept for killing{hooks}; give a longer --grace or --lease-duration, or \
-         a shorter --hook-timeout"
+         {margin:?} of it are kept for killing{hooks}; give a longer {longer}, or a shorter \
+         --hook-timeout"
     )))
 }
 
@@ -149,13 +153,14 @@ mod tests {
             on_stop: true,
             pre_release: true,
         };
-        assert!(room_to_stop(seconds(3), seconds(1), Hooks::default(), seconds(60)).is_ok());
-        assert!(room_to_stop(seconds(4), seconds(1), hooks, seconds(1)).is_ok());
-        let told = room_to_stop(seconds(3), seconds(1), hooks, seconds(1)).unwrap_err();
+        let check = |grace, margin, hooks, hook_timeout| {
+            room_to_stop(Kind::Lease, grace, margin, hooks, hook_timeout)
+        };
+        assert!(check(seconds(3), seconds(1), Hooks::default(), seconds(60)).is_ok());
+        assert!(check(seconds(4), seconds(1), hooks, seconds(1)).is_ok());
+        let told = check(seconds(3), seconds(1), hooks, seconds(1)).unwrap_err();
         let told = told.message(false);
         assert!(told.contains("2s for hooks"), "{told}");
-        assert!(
-            room_to_stop(Duration::ZERO, Duration::ZERO, Hooks::default(), seconds(1)).is_err()
-        );
+        assert!(check(Duration::ZERO, Duration::ZERO, Hooks::default(), seconds(1)).is_err());
     }
 }
