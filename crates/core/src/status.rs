@@ -14,7 +14,7 @@ use crate::{
 pub enum Status {
     /// Nobody here leads.
     Standby {
-        /// Who does, as last seen.
+        /// Who does, as last seen; nobody by a record that need not be waited out (L24).
         holder: Option<Holder>,
         /// What failed last, for people; none once something has succeeded after it. It is tried
         /// again for as long as somebody stands.
@@ -61,6 +61,11 @@ pub struct Holder {
     pub identity: Arc<str>,
     /// When this process first saw it there.
     pub since: Instant,
+    /// Whether what it wrote was seen to change since then, as that of a living holder of a Lease does. A
+    /// lock for life is not renewed.
+    pub renewed: bool,
+    /// How long its last sign of life is waited for (L2); none for leader for life.
+    pub lasts: Option<Duration>,
 }
 
 /// Why a term ended, or is about to.

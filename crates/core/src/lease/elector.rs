@@ -407,7 +407,7 @@ impl LeaseElector {
         .unwrap_or_else(|| "".into());
         if self.told_holder.as_ref() != Some(&holder) {
             self.told_holder = Some(holder);
-            self.tell(Notice::Holder(self.holder()));
+            self.tell(Notice::Holder(self.seen.holder()));
         }
         self.tell_odd_duration();
     }
@@ -434,14 +434,9 @@ impl LeaseElector {
         }
     }
 
+    /// Who is shown to lead.
     fn holder(&self) -> Option<Holder> {
-        match self.seen.place() {
-            Place::Present(observed) => observed.spec.holder().map(|identity| Holder {
-                identity: Arc::clone(identity),
-                since: self.seen.holder_since(),
-            }),
-            _ => None,
-        }
+        self.seen.leader()
     }
 
     fn drive(&mut self) {

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     identity::Nonce,
+    status::Holder,
     time::Instant,
     version::{ResourceVersion, Version},
 };
@@ -49,6 +50,10 @@ pub(super) struct Observation {
     foreign: Vec<(Arc<str>, Duration)>,
     evidence: bool,
     holder_since: Instant,
+    /// The present holder's record was seen to change since then.
+    renewed: bool,
+    /// Nobody is waited for because of what is there (L24).
+    waived: bool,
     /// How long the newest holder's record is waited for; nothing once it was given up. An absence
     /// and a record without holder are waited for as long: that holder may have renewed, unseen,
     /// until then.
@@ -90,6 +95,8 @@ impl Observation {
             foreign: Vec::new(),
             evidence: false,
             holder_since: Instant::default(),
+            renewed: false,
+            waived: false,
             standing: Duration::ZERO,
             epoch: 0,
             changed_at: Instant::default(),
@@ -119,9 +126,19 @@ impl Observation {
         self.evidence = true;
     }
 
-    /// Since when the present holder has been seen.
-    pub(super) fn holder_since(&self) -> Instant {
-        self.holder_since
+    /// Who stands there, as is to be shown.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        self.present_holder().map(|identity| Holder {
+            identity: Arc::clone(identity),
+            since: self.holder_since,
+            renewed: self.renewed,
+            lasts: Some(self.standing.max(self.own_duration)),
+        })
+    }
+
+    /// The same, unless its record need not be waited out: then nobody leads by it.
+    pub(super) fn leader(&self) -> Option<Holder> {
+        self.holder().filter(|_| !self.waived)
     }
 
     /// The first moment at which every wait is over; never before the last change was received.
@@ -146,6 +163,7 @@ impl Observation {
     pub(super) fn waive(&mut self) {
         self.waits.clear();
         self.standing = Duration::ZERO;
+        self.waived = true;
     }
 
     /// Whether it cannot be told if `version` is newer than what is known.
@@ -237,7 +255,9 @@ impl Observation {
         }
         self.epoch += 1;
         self.changed_at = now;
-        if self.present_holder() != observed.spec.holder() {
+        self.waived = false;
+        self.renewed = self.present_holder() == observed.spec.holder();
+        if !self.renewed {
             self.holder_since = now;
         }
         if self.is_another_object(&observed) {
@@ -260,6 +280,7 @@ impl Observation {
         self.epoch += 1;
         self.changed_at = now;
         self.holder_since = now;
+        self.waived = false;
         self.place = Place::Absent;
         Change::Changed
     }

@@ -159,6 +159,8 @@ impl Seen {
                     let holder = Holder {
                         identity: Arc::clone(owner.pod_name),
                         since: now,
+                        renewed: false,
+                        lasts: None,
                     };
                     (uid, nonce, holder)
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenure_core::{
-    Command, Event, Identity, LeaseTiming, MicroTime, Outcome, Version,
+    Command, Elector as _, Event, Identity, LeaseTiming, MicroTime, Outcome, Status, Version,
     lease::{LeaseConfig, Observed},
 };
 
@@ -90,6 +90,25 @@ fn l24_what_is_missing_is_not_made_up() {
         let mut lease = renewed(15, 0);
         spoil(&mut lease);
         assert!(takes(trusting(), 3_600_000, lease) >= 15_000, "{number}");
+    }
+}
+
+#[test]
+fn l24_nobody_is_shown_to_lead_by_a_record_that_need_not_be_waited_out() {
+    let shown = |bench: &Bench| match bench.elector.status() {
+        Status::Standby { holder, .. } => holder.map(|holder| holder.identity),
+        other => panic!("{other:?}"),
+    };
+    for (config, leads) in [(config(), Some("stranger".into())), (trusting(), None)] {
+        let mut bench = Bench::of(config);
+        bench.now = 3_600_000;
+        bench.stand_before(Outcome::Done(renewed(15, 0)));
+        assert_eq!(shown(&bench), leads);
+        // Whoever was faster leads, and is waited for.
+        let mut faster = renewed(15, 3_600_000);
+        faster.version = Version::new("u", "6");
+        bench.watch(faster);
+        assert_eq!(shown(&bench), Some("stranger".into()));
     }
 }
 

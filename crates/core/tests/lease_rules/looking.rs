@@ -49,6 +49,24 @@ fn it_goes_by_the_timings_that_it_was_given() {
 }
 
 #[test]
+fn a_holder_is_shown_with_whether_it_was_seen_to_renew_and_how_long_it_is_waited_for() {
+    let mut bench = Bench::new();
+    bench.stand_before(Outcome::Done(held("other", 40, 5)));
+    let seen = |bench: &Bench| holder(bench).map(|holder| (holder.renewed, holder.lasts));
+    assert_eq!(seen(&bench), Some((false, Some(millis(40_000)))));
+    // A label is no sign of life.
+    let mut labelled = held("other", 40, 5);
+    labelled.version = Version::new("u", "6");
+    bench.watch(labelled);
+    assert_eq!(seen(&bench), Some((false, Some(millis(40_000)))));
+    bench.watch(held("other", 40, 7));
+    assert_eq!(seen(&bench), Some((true, Some(millis(40_000)))));
+    // The own duration is the least.
+    bench.watch(held("third", 1, 8));
+    assert_eq!(seen(&bench), Some((false, Some(millis(15_000)))));
+}
+
+#[test]
 fn l2_another_uid_another_spec_and_another_annotation_are_each_something_new() {
     for what in ["uid", "spec", "annotation"] {
         let mut changed = labelled("6");
