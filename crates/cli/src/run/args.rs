@@ -20,11 +20,12 @@ pub(crate) struct RunArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// Give up, with 124, when another leads after that long (such as 10, 10s, 2m)
+    /// Give up, with 124, when another leads after that long (such as 20, 20s, 2m). After a crash only
+    /// one that is longer than the lease duration helps; 0 is as --nonblock
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
 
-    /// Give up at once, with 124, when another leads
+    /// Give up at once, with 124, when another leads or the lock is paused
     #[arg(long)]
     pub(crate) nonblock: bool,
 
@@ -121,12 +122,14 @@ const EXAMPLES: &str = "\
 Examples:
   tenure run nightly -- ./report --all           one at a time, whoever starts it
   tenure run --shell nightly -- './a | ./b'
-  tenure run -w 10s nightly -- ./job || echo \"ended with $?\"
+  tenure run -w 20s nightly -- ./job || echo \"ended with $?\"
+                                                 longer than the lease duration: one that was
+                                                 killed stands in the Lease for so long
   tenure run --restart always --on-start ./warm-up worker -- ./worker
 
 Exit codes: the command's own; 128+N where signal N ended it. Of tenure itself:
   75   leadership was lost, with --on-loss exit
-  124  another leads: --wait is over, or --nonblock
+  124  another leads, or the lock is paused: --wait is over, or --nonblock
   125  tenure failed, or the command line makes no sense
   126  COMMAND cannot be run
   127  COMMAND was not found

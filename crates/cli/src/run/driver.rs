@@ -7,7 +7,7 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tenure::{
-    ElectionError, Instant, LeaderElection, Leadership, LossReason, Lost, Released, Status,
+    ElectionError, Holder, Instant, LeaderElection, Leadership, LossReason, Lost, Released, Status,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -18,10 +18,10 @@ use super::{
     hooks::RunningHook,
     notify,
     options::RunOptions,
+    saying::FROZEN,
     state_file::StateFile,
     supervisor::{Action, Event, INT, Supervisor, TERM, signal_only::SignalOnly},
-    telling,
-    wire::{Order, Report},
+    wire::{Cause, Order, Report},
 };
 use crate::{console, failure::Failure, standing::CLOSE_LIMIT};
 
@@ -65,10 +65,13 @@ pub(super) struct Driver {
     pub(super) valid_until: Option<Instant>,
     /// With `--signal-only`.
     pub(super) state_file: Option<StateFile>,
-    /// The command is to be told that it leads, as soon as it can hear it.
-    pub(super) to_tell: bool,
+    /// When the command is looked at again that is to be told that it leads, as soon as it can hear it.
+    pub(super) tell_at: Option<Instant>,
+    pub(super) tell_pause: Duration,
     /// What to say at the end.
     pub(super) why: Option<String>,
+    /// Who was seen to lead last, as long as this stands by.
+    pub(super) leader: Option<Holder>,
     /// Whoever sits at a terminal: what was told there last of who is waited for.
     pub(super) waited_for: Option<String>,
     interrupted: bool,
@@ -95,8 +98,6 @@ impl Driver {
             let decider = Supervisor::new(options.policy, began);
             (Decider::Leads(decider), None)
         };
-        let mut status = election.status();
-        status.mark_changed();
         Ok(Self {
             options,
             decider,
@@ -104,7 +105,7 @@ impl Driver {
             command: Some(held.command),
             guards_lost: 0,
             hook: None,
-            status,
+            status: election.status(),
             status_over: false,
             election,
             signals,
@@ -115,8 +116,10 @@ impl Driver {
             known_lost: true,
             valid_until: None,
             state_file,
-            to_tell: false,
+            tell_at: None,
+            tell_pause: Duration::ZERO,
             why: None,
+            leader: None,
             waited_for: None,
             interrupted: false,
         })
@@ -182,6 +185,8 @@ impl Driver {
         let leading = self.leadership.as_ref().filter(|_| !self.known_lost);
         if leading.is_some_and(|leadership| !leadership.is_leading()) {
             self.known_lost = true;
+            let reason = leading.and_then(|leadership| leadership.lost_reason());
+            self.ran_out(reason.as_ref());
             return Some(Event::Lost);
         }
         let end = leading.and_then(|leadership| leadership.valid_until());
@@ -214,7 +219,7 @@ impl Driver {
                 self.look_at_guards();
                 None
             }
-            () = tokio::time::sleep(telling::HEAR_PAUSE), if self.to_tell => {
+            () = sleep_until(self.tell_at) => {
                 self.tell_when_heard();
                 None
             }
@@ -229,12 +234,14 @@ impl Driver {
             Action::Stand => {
                 let election = self.election.clone();
                 self.acquiring = Some(async move { election.acquire().await }.boxed());
+                // What is known already counts for this wait, too.
+                self.status.mark_changed();
                 notify::tell("STATUS=standing by");
             }
             Action::Run => {
                 let (until, env) = (self.kill_at(), self.environment());
                 // What it is to be told stands in its file when it starts.
-                self.to_tell = false;
+                self.tell_at = None;
                 self.command.as_mut()?.start(until, env);
                 self.guards_lost = 0;
                 if self.leadership.is_some() {
@@ -289,10 +296,10 @@ impl Driver {
                 Ok(guarded) => self.command = Some(guarded),
                 Err(failure) => self.why = Some(failure.message(true)),
             }
+        } else {
+            self.why = Some("its guards end by themselves".to_owned());
         }
         if self.command.is_none() {
-            self.why
-                .get_or_insert_with(|| "its guards end by themselves".to_owned());
             self.decide(Event::CannotArm);
         }
     }
@@ -310,10 +317,16 @@ impl Driver {
             Report::Gone => {
                 self.guards_lost += 1;
                 tracing::warn!(target: "tenure", "the guard is gone; the command is killed");
+                self.led_until(
+                    "the watchdog had ended or did not answer, so the command was killed",
+                );
                 Some(Event::Unguarded)
             }
             Report::Empty { cause } => {
                 tracing::info!(target: "tenure", ?cause, "nothing of the command is left");
+                if matches!(cause, Cause::Deadline | Cause::Orphaned) {
+                    self.led_until(FROZEN);
+                }
                 // The lock need not wait until the guard is gone, too.
                 let guarded = self.command.take();
                 tokio::task::spawn_blocking(move || drop(guarded));
@@ -338,6 +351,7 @@ impl Driver {
                 self.leadership = Some(leadership);
                 self.known_lost = false;
                 self.why = None;
+                self.leader = None;
                 self.waited_for = None;
                 Event::Leads
             }
@@ -350,14 +364,15 @@ impl Driver {
 
     fn ending(&mut self, reason: &LossReason) -> Option<Event> {
         tracing::debug!(target: "tenure", %reason, "leadership ends");
-        self.why = Some(format!("leadership is lost: {reason}"));
         let leadership = self.leadership.as_ref()?;
         if leadership.is_leading() {
+            self.why = Some(format!("leadership is lost: {reason}"));
             let ends = [leadership.stop_by(), leadership.valid_until()];
             let by = ends.into_iter().flatten().min()?;
             return Some(Event::Foretold { by });
         }
         self.known_lost = true;
+        self.ran_out(Some(reason));
         Some(Event::Lost)
     }
 
@@ -387,22 +402,23 @@ impl Driver {
             return None;
         }
         let status = self.status.borrow_and_update().clone();
+        self.acquiring.as_ref()?;
         let (holder, error) = match status {
-            Status::Standby { holder, error } => {
-                let why = error.map(|error| format!("who leads is not known: {error}"));
-                (holder, why)
+            Status::Standby { holder, error } => (holder, error),
+            Status::Paused { paused, .. } => {
+                self.leader = None;
+                self.waits_for(format!("{paused}; `tenure resume` ends the pause"));
+                return Some(Event::AnotherLeads);
             }
-            Status::Paused { paused, holder } => (holder, Some(paused.to_string())),
             _ => return None,
         };
-        if let Some(holder) = holder.filter(|holder| *holder.identity != *self.election.identity())
-        {
+        let own = self.election.identity();
+        self.leader = holder.filter(|holder| *holder.identity != *own);
+        if let Some(holder) = &self.leader {
             self.waits_for(format!("{} leads", holder.identity));
             return Some(Event::AnotherLeads);
         }
-        if error.is_some() {
-            self.why = error;
-        }
+        self.why = error.map(|error| format!("who leads is not known: {error}"));
         None
     }
 

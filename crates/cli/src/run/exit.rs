@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Leadership was lost, and `--on-loss exit` was asked for.
 pub(crate) const LOST: u8 = 75;
-/// Another leads, and `--wait` is over or `--nonblock` was asked for.
+/// Another leads, or nobody may, and `--wait` is over or `--nonblock` was asked for.
 pub(crate) const WAITED: u8 = 124;
 /// tenure itself failed, or its command line makes no sense.
 pub(crate) const FAILED: u8 = 125;

@@ -4,6 +4,15 @@
 use super::{containment::group, init};
 use crate::signals::mask;
 
+/// Whether the signal does nothing to a process that has no handler for it: then it may come too early, since
+/// what it tells stands in a file.
+pub(super) fn is_harmless(signal: i32) -> bool {
+    use rustix::process::Signal;
+    [Signal::CHILD, Signal::URG, Signal::WINCH, Signal::CONT]
+        .iter()
+        .any(|harmless| harmless.as_raw() == signal)
+}
+
 /// Whether the command's first process, which is `number` to its init, can hear the signal. Where nobody
 /// can know, it can.
 #[cfg(target_os = "linux")]
@@ -55,6 +64,16 @@ fn takes(status: &str, signal: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_ignored_by_default_may_come_too_early() {
+        // As `kill -l` numbers them on Linux.
+        let harmless = [17, 18, 23, 28];
+        for signal in 1..=64 {
+            assert_eq!(is_harmless(signal), harmless.contains(&signal), "{signal}");
+        }
+    }
 
     #[test]
     fn a_process_is_known_by_its_number_in_its_own_namespace() {

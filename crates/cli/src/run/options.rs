@@ -72,8 +72,9 @@ pub(crate) fn check(args: RunArgs) -> Result<RunOptions, Failure> {
         restart: args.restart,
         first_pause: args.restart_pause,
         longest_pause: LONGEST_PAUSE.max(args.restart_pause),
-        wait: args.wait,
-        nonblock: args.nonblock,
+        // As `flock -w 0`: whoever has no time may still have the lock that is free.
+        wait: args.wait.filter(|wait| !wait.is_zero()),
+        nonblock: args.nonblock || args.wait == Some(Duration::ZERO),
         hooks,
         hook_limit: args.hook_timeout,
         margin,
@@ -113,8 +114,8 @@ fn containments(choice: ContainmentChoice) -> Vec<Containment> {
 /// When a loss is foretold, the grace holds all of it: the command's own end, the hooks, and the
 /// killing of what is left then (L10).
 fn room_to_stop(
-    grace: Duration,
     kind: Kind,
+    grace: Duration,
     margin: Duration,
     hooks: Hooks,
     hook_timeout: Duration,
@@ -129,12 +130,12 @@ fn room_to_stop(
     } else {
         format!(", {:?} for hooks", hook_timeout.saturating_mul(after))
     };
-    Err(Failure::usage(format!(
     let longer = if kind == Kind::Lease {
         "--grace or --lease-duration"
     } else {
         "--grace"
     };
+    Err(Failure::usage(format!(
         "a grace of {grace:?} leaves the command no time to end before its leadership does: \
          {margin:?} of it are kept for killing{hooks}; give a longer {longer}, or a shorter \
          --hook-timeout"

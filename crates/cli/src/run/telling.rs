@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{driver::Driver, notify, wire::Order};
+use super::{driver::Driver, hearing, notify, wire::Order};
 
-/// How long a command that cannot be told yet has until it is looked at again.
-pub(super) const HEAR_PAUSE: Duration = Duration::from_millis(20);
+/// How long a command that cannot be told yet has until it is looked at again: at first, and at most. A look
+/// goes through all of /proc.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// With `--signal-only`: from here on a command that leads has a moment to be killed at, in case
@@ -30,8 +32,9 @@ impl Driver {
         if let Some(command) = &mut self.command {
             command.until(until, patience);
         }
-        self.to_tell = leads;
+        self.tell_at = None;
         if leads {
+            self.tell_pause = FIRST_PAUSE;
             self.tell_when_heard();
         } else {
             // Whoever cannot hear that it leads no more is ended by it.
@@ -41,9 +44,15 @@ impl Driver {
 
     pub(super) fn tell_when_heard(&mut self) {
         let (command, signal) = (self.command.as_ref(), self.options.signal_only);
-        if signal.is_some_and(|signal| command.is_some_and(|command| command.hears(signal))) {
-            self.to_tell = false;
+        let hears = |signal| {
+            hearing::is_harmless(signal) || command.is_some_and(|command| command.hears(signal))
+        };
+        if signal.is_some_and(hears) {
+            self.tell_at = None;
             self.send_told_signal();
+        } else {
+            self.tell_at = Some(tenure::now().after(self.tell_pause));
+            self.tell_pause = longer(self.tell_pause);
         }
     }
 
@@ -54,5 +63,21 @@ impl Driver {
                 first_alone: true,
             });
         }
+    }
+}
+
+fn longer(pause: Duration) -> Duration {
+    pause.saturating_mul(2).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_never_listens_is_looked_at_about_once_a_second() {
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)));
+        let minute: Duration = pauses.take(64).sum();
+        assert!(minute >= Duration::from_secs(58), "{minute:?}");
     }
 }

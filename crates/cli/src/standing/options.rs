@@ -21,6 +21,8 @@ pub(crate) struct StandOptions {
     pub(crate) beside: BesideArgs,
     /// As it was asked for; what is left out follows from the rest.
     pub(crate) timing: TimingArgs,
+    /// How long others wait after a last sign of life (D); none for leader for life.
+    pub(crate) lease_duration: Duration,
     /// How long the work may take to end once it has been told (G).
     pub(crate) grace: Duration,
     /// How long one call may take (C).
@@ -37,9 +39,9 @@ pub(crate) fn check(args: StandArgs) -> Result<StandOptions, Failure> {
     if let Some(pod) = &args.pod {
         names::subdomain("Pod", pod)?;
     }
-    let (grace, call_limit) = if args.lock == Lock::Lease {
+    let (lease_duration, grace, call_limit) = if args.lock == Lock::Lease {
         let timing = lease_timing(&args.timing)?;
-        (timing.grace(), timing.call_limit())
+        (timing.lease_duration(), timing.grace(), timing.call_limit())
     } else {
         if args.identity.is_some() {
             return Err(Failure::usage(
@@ -48,7 +50,7 @@ pub(crate) fn check(args: StandArgs) -> Result<StandOptions, Failure> {
             ));
         }
         let timing = life_timing(&args.timing)?;
-        (timing.grace, timing.call_limit)
+        (Duration::ZERO, timing.grace, timing.call_limit)
     };
     Ok(StandOptions {
         lock: args.lock.into(),
@@ -60,6 +62,7 @@ pub(crate) fn check(args: StandArgs) -> Result<StandOptions, Failure> {
         keep_lock: false,
         beside: args.beside,
         timing: args.timing,
+        lease_duration,
         grace,
         call_limit,
     })

@@ -35,7 +35,7 @@ use super::{
 pub(crate) enum Event {
     /// Time has passed.
     Tick,
-    /// Somebody else is seen to lead.
+    /// Somebody else is seen to lead, or the lock is paused.
     AnotherLeads,
     /// Leadership began.
     Leads,
