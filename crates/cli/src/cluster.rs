@@ -1,16 +1,16 @@
 //! Which cluster, and whether it is there.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod kubeconfig;
+
+use std::{path::PathBuf, time::Duration};
 
 use http::Request;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Client, Config, config::KubeConfigOptions};
 use serde_json::Value;
+use tenure::{
+    ContextError,
+    context_info::{SystemSources, default_namespace as default_namespace_of},
+};
 
 use crate::{args::ClusterArgs, failure::Failure};
 
@@ -51,52 +51,52 @@ pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 impl ClusterChoice {
     /// The configuration of that cluster.
     pub(crate) async fn config(&self) -> Result<Config, Failure> {
+        let choice = self.clone();
+        let (read, files) = apart(move || kubeconfig::read(choice.kubeconfig.as_deref())).await?;
         let options = KubeConfigOptions {
             context: self.context.clone(),
             ..KubeConfigOptions::default()
         };
-        let Some(path) = &self.kubeconfig else {
-            for path in found_kubeconfigs() {
-                whole_characters(&path)?;
+        let configured = match read {
+            Ok(Some(kubeconfig)) => {
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                config.map_err(|error| files.unusable(&error.to_string()).because(error))
             }
-            return if self.context.is_some() {
-                Config::from_kubeconfig(&options).await.map_err(|error| {
-                    Failure::failed(format!(
-                        "the kubeconfig cannot be used ({error}); correct it, or name another with \
-                         --kubeconfig and --context"
-                    ))
-                    .because(error)
-                })
-            } else {
-                Config::infer().await.map_err(|error| {
-                    Failure::failed(
-                        "no cluster is configured here; name one with --kubeconfig FILE or \
-                         KUBECONFIG, or start one with `tenure dev-server`",
-                    )
-                    .because(error)
-                })
-            };
+            Ok(None) if self.context.is_some() => Err(Failure::failed(
+                "--context names one of a kubeconfig, and there is none here; name a file with \
+                 --kubeconfig FILE or KUBECONFIG",
+            )),
+            Ok(None) => Err(Failure::failed(
+                "no cluster is configured here; name one with --kubeconfig FILE or KUBECONFIG, or start \
+                 one with `tenure dev-server`",
+            )),
+            Err(failure) => Err(failure),
         };
-        whole_characters(path)?;
-        let unusable = |error: kube::config::KubeconfigError| {
-            Failure::failed(format!(
-                "the kubeconfig {} cannot be used ({}); correct it, or name another with \
-                 --kubeconfig",
-                path.display(),
-                first_line(&error.to_string()),
-            ))
-            .because(error)
-        };
-        let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
-        Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(unusable)
+        if files.is_named() || self.context.is_some() {
+            return configured;
+        }
+        // As kube infers it: in a Pod there is another way, whatever is wrong with a file.
+        let mut config = configured.or_else(|failure| Config::incluster().map_err(|_| failure))?;
+        config.apply_debug_overrides();
+        Ok(config)
     }
 }
 
+/// Does this on a thread of its own, where it holds up neither a signal nor a limit on the wait: making a
+/// client runs the command that a kubeconfig names for credentials, and a file may be a pipe.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| {
+        Failure::failed("the cluster's configuration broke off; please report it").because(error)
+    })
+}
+
 /// A client for what is not election: it gives up rather than to go on trying for minutes.
-pub(crate) fn client(config: Config) -> Result<Client, Failure> {
-    tenure::client::election_client(config).map_err(|error| {
+pub(crate) async fn client(config: Config) -> Result<Client, Failure> {
+    let made = apart(move || tenure::client::election_client(config)).await?;
+    made.map_err(|error| {
         Failure::failed(
             "no client can be made from this configuration; check its server address, certificates \
              and credentials",
@@ -120,59 +120,34 @@ pub(crate) async fn find_namespace(client: &Client, namespace: &str) -> Namespac
     }
 }
 
+/// The namespace that is meant where none is named; `configured` is the kubeconfig's. By the same order
+/// for all verbs (`tenure::context_info`).
+pub(crate) fn default_namespace(configured: &str) -> Result<String, Failure> {
+    default_namespace_of(&SystemSources, configured).map_err(no_namespace_known)
+}
+
+/// What to say where nothing tells the namespace, or nothing that can be one.
+pub(crate) fn no_namespace_known(error: ContextError) -> Failure {
+    let told = match &error {
+        ContextError::NamespaceInvalid {
+            namespace,
+            source_name,
+        } => format!(
+            "{namespace:?}, from {source_name}, cannot be a namespace; correct it, or name one with \
+             --namespace"
+        ),
+        ContextError::NamespaceUnknown => {
+            "the namespace of the lock is not known; name it with --namespace".to_owned()
+        }
+        error => error.to_string(),
+    };
+    Failure::failed(told).because(error)
+}
+
 /// What to say of a namespace that is not there.
 pub(crate) fn no_namespace(namespace: &str) -> Failure {
     Failure::failed(format!(
         "there is no namespace {namespace:?} in this cluster; create it (kubectl create namespace \
          {namespace}), or name another with --namespace"
     ))
-}
-
-/// The files in which a configuration is looked for where none is named.
-fn found_kubeconfigs() -> Vec<PathBuf> {
-    match std::env::var_os("KUBECONFIG") {
-        Some(paths) => std::env::split_paths(&paths).collect(),
-        None => std::env::home_dir()
-            .map(|home| home.join(".kube/config"))
-            .into_iter()
-            .collect(),
-    }
-}
-
-/// Refuses a file in UTF-16 that ends within a character: kube panics over it. Whether there is
-/// such a file at all is its business.
-fn whole_characters(path: &Path) -> Result<(), Failure> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let is_utf16 = matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-    if is_utf16 && !bytes.len().is_multiple_of(2) {
-        return Err(Failure::failed(format!(
-            "the kubeconfig {} cannot be used (it is UTF-16, and ends within a character); correct \
-             it, or name another with --kubeconfig",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_kubeconfig_that_ends_within_a_character_is_refused() {
-        for bytes in [&b"\xff\xfea"[..], b"\xfe\xff\0a\0", b"\xff\xfe\0"] {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), bytes).unwrap();
-            let choice = ClusterChoice {
-                kubeconfig: Some(file.path().to_owned()),
-                context: None,
-            };
-            let told = choice.config().await.unwrap_err().message(false);
-            assert!(told.contains("ends within a character"), "{told}");
-        }
-    }
 }

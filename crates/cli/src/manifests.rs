@@ -25,7 +25,7 @@ pub(crate) async fn crd(install: Option<ClusterChoice>) -> Result<ExitCode, Fail
         console::print(&crd::crd_yaml())?;
         return Ok(ExitCode::SUCCESS);
     };
-    let client = cluster::client(choice.config().await?)?;
+    let client = cluster::client(choice.config().await?).await?;
     let told = match crd::install_crd(&client).await {
         Ok(Installed::Created) => "LeaderLock was installed, and is served now\n",
         Ok(Installed::AlreadyThere) => "LeaderLock was there already; nothing was changed\n",

@@ -133,7 +133,7 @@ async fn what_the_command_leaves_behind_is_gone_before_the_lock_is_free() {
 async fn whoever_must_not_wait_gives_up_with_124() {
     let server = server().await;
     let mut one = leader(&server, &["--identity", "one"], "echo up; exec sleep 60");
-    for flags in [&["--nonblock"][..], &["-w", "300ms"]] {
+    for flags in [&["--nonblock"][..], &["-w", "3s"]] {
         let (code, _, told) = outcome(sh(&server, flags, "echo never")).await;
         assert_eq!(code, 124);
         assert!(told.contains("one leads"), "{told}");

@@ -7,7 +7,7 @@ mod embedded;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use embedded::{POD_LIST, call};
 use serde_json::{Value, json};
-use tenure::context_info::{ContextError, ContextInfo, FixedSources, OwnPod};
+use tenure::context_info::{ContextError, ContextInfo, FixedSources, OwnPod, default_namespace};
 use tenure_apiserver::ApiServer;
 
 const SECRETS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -137,6 +137,11 @@ async fn the_namespace_is_the_first_that_is_told() {
     assert_eq!(namespace(&sources).await, "from-pod", "empty is unset");
     sources = sources.env("NAMESPACE", "from-env");
     assert_eq!(namespace(&sources).await, "from-env");
+    // The same for a program that only looks.
+    let found = default_namespace(&sources, "configured");
+    assert_eq!(found.unwrap(), "from-env");
+    let found = default_namespace(&FixedSources::new(), "configured");
+    assert_eq!(found.unwrap(), "configured");
 }
 
 #[tokio::test]

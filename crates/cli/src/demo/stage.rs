@@ -73,7 +73,7 @@ impl Stage {
             namespace,
             place,
             choice,
-            client: cluster::client(config)?,
+            client: cluster::client(config).await?,
             directory,
             server,
             pods: BTreeMap::new(),

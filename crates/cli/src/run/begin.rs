@@ -44,7 +44,8 @@ pub(crate) async fn run(options: RunOptions) -> Result<ExitCode, Failure> {
                 () = driver::sleep_until(patience) => {
                     let name = &options.stand.name;
                     console::fail(&format!(
-                        "tenure: gave up the lock {name:?}: the API server has not answered"
+                        "tenure: gave up the lock {name:?}: the API server has not answered, or a \
+                         command for credentials has not"
                     ));
                     return Ok(ExitCode::from(exit::WAITED));
                 }

@@ -9,7 +9,7 @@ use std::{
 use futures::{AsyncRead, TryStreamExt as _};
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Limited};
-use kube::{Client, Config, client::Body};
+use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 use super::{
@@ -35,7 +35,7 @@ const MOST_PAGES: usize = 400;
 pub(crate) struct Api {
     client: Client,
     /// Where the context, or the own Pod, is at home.
-    pub(crate) namespace: String,
+    configured: String,
     pub(crate) server: String,
     readings: Mutex<Vec<Reading>>,
 }
@@ -79,11 +79,8 @@ impl Refusal {
 impl Api {
     /// Nothing is asked yet.
     pub(crate) async fn of(choice: &ClusterChoice) -> Result<Self, Failure> {
-        Self::with(choice.config().await?)
-    }
-
-    pub(crate) fn with(config: Config) -> Result<Self, Failure> {
-        let namespace = config.default_namespace.clone();
+        let config = choice.config().await?;
+        let configured = config.default_namespace.clone();
         // A URL may carry a password.
         let host = config
             .cluster_url
@@ -94,11 +91,16 @@ impl Api {
             .unwrap_or_default();
         let server = harmless(host);
         Ok(Self {
-            client: cluster::client(config)?,
-            namespace,
+            client: cluster::client(config).await?,
+            configured,
             server,
             readings: Mutex::default(),
         })
+    }
+
+    /// The namespace that is meant where none is named.
+    pub(crate) fn namespace(&self) -> Result<String, Failure> {
+        cluster::default_namespace(&self.configured)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Refusal> {

@@ -41,7 +41,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
-    /// Namespace of the lock [default: the context's, or the Pod's own]
+    /// Namespace of the lock [default: $NAMESPACE, $POD_NAMESPACE, the Pod's own, or the context's]
     #[arg(long, short)]
     pub(crate) namespace: Option<String>,
 

@@ -32,7 +32,7 @@ enum Verdict {
 
 pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitCode, Failure> {
     let api = Api::of(cluster).await?;
-    let wanted = wanted.at(&api, false);
+    let wanted = wanted.at(&api, false)?;
     let namespace = wanted.namespace.as_deref().unwrap_or_default();
     let mut sheet = Sheet {
         text: String::new(),

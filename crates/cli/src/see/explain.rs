@@ -25,7 +25,7 @@ struct Point {
 
 pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitCode, Failure> {
     let api = Api::of(cluster).await?;
-    let wanted = wanted.at(&api, false);
+    let wanted = wanted.at(&api, false)?;
     let found = gather_some(&api, &wanted).await?;
     let mut points = Vec::new();
     if found.locks.is_empty() {

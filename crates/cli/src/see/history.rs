@@ -42,7 +42,7 @@ struct Entry {
 
 pub(crate) async fn run(options: HistoryOptions) -> Result<ExitCode, Failure> {
     let api = Api::of(&options.cluster).await?;
-    let wanted = options.wanted.at(&api, false);
+    let wanted = options.wanted.at(&api, false)?;
     let name = wanted.name.clone().unwrap_or_default();
     let path = collection("events.k8s.io", "v1", "events", wanted.namespace.as_deref());
     let events = api.list(&path, "", false).await.map_err(|refusal| {

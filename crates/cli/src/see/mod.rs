@@ -159,12 +159,12 @@ fn place(args: PlaceArgs, name: Option<&str>) -> Result<(ClusterChoice, Wanted),
 
 impl Wanted {
     /// With the namespace that is meant where none was named.
-    fn at(mut self, api: &Api, everywhere: bool) -> Self {
+    fn at(mut self, api: &Api, everywhere: bool) -> Result<Self, Failure> {
         self.namespace = match self.namespace {
             _ if everywhere => None,
             Some(namespace) => Some(namespace),
-            None => Some(api.namespace.clone()),
+            None => Some(api.namespace()?),
         };
-        self
+        Ok(self)
     }
 }

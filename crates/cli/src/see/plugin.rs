@@ -250,7 +250,7 @@ fn locks(place: &Place) -> Vec<String> {
                 namespace: place.namespace.clone(),
                 ..Wanted::default()
             };
-            let found = gather(&api, &wanted.at(&api, place.everywhere)).await;
+            let found = gather(&api, &wanted.at(&api, place.everywhere).ok()?).await;
             let mut names: Vec<String> =
                 found.locks.into_iter().map(|(lock, _)| lock.name).collect();
             // Whatever is shown is taken as a word by a shell.

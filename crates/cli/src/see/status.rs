@@ -28,7 +28,7 @@ pub(crate) struct StatusOptions {
 
 pub(crate) async fn run(options: StatusOptions) -> Result<ExitCode, Failure> {
     let api = Api::of(&options.cluster).await?;
-    let wanted = options.wanted.clone().at(&api, options.everywhere);
+    let wanted = options.wanted.clone().at(&api, options.everywhere)?;
     let found = gather_some(&api, &wanted).await?;
     if let Some(identity) = &options.is_leader {
         return is_leader(&found, &wanted, identity);

@@ -16,7 +16,7 @@ pub(crate) struct StandArgs {
     /// Name of the lock
     pub(crate) name: String,
 
-    /// Namespace of the lock [default: the Pod's or the context's]
+    /// Namespace of the lock [default: $NAMESPACE, $POD_NAMESPACE, the Pod's own, or the context's]
     #[arg(long, short)]
     pub(crate) namespace: Option<String>,
 

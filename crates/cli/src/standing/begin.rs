@@ -9,6 +9,7 @@ use super::options::{self, StandOptions};
 use crate::{
     cluster::{self, Namespace},
     failure::Failure,
+    names,
 };
 
 /// Begins. What cannot get better by itself is refused; a server that does not answer is not.
@@ -22,8 +23,13 @@ pub(crate) async fn on_its_own_thread(options: &StandOptions) -> Result<LeaderEl
 }
 
 async fn begin(options: &StandOptions, builder: Builder) -> Result<LeaderElection, Failure> {
-    let config = options.cluster.config().await?;
-    let client = cluster::client(config.clone())?;
+    let mut config = options.cluster.config().await?;
+    if let Some(namespace) = &options.namespace
+        && names::namespace(&config.default_namespace).is_err()
+    {
+        config.default_namespace.clone_from(namespace);
+    }
+    let client = cluster::client(config.clone()).await?;
     let told = Told { options };
     let token_file = config.auth_info.token_file.clone();
     let context = ContextInfo::discover_from(&client, &told, token_file.as_deref())
@@ -39,7 +45,9 @@ async fn begin(options: &StandOptions, builder: Builder) -> Result<LeaderElectio
     if options.lock != Kind::Lease {
         context.own_pod().map_err(unknown)?;
     }
-    builder.build(config, context).map_err(|error| match error {
+    // It makes a client of its own.
+    let built = cluster::apart(move || builder.build(config, context)).await?;
+    built.map_err(|error| match error {
         ElectionError::Settings(error) => Failure::usage(error.to_string()),
         ElectionError::Context(error) => unlabelled(error),
         error => Failure::failed(error.to_string()).because(error),
@@ -114,7 +122,12 @@ impl Sources for Told<'_> {
             "NAMESPACE" if self.options.lock != Kind::Lease => self.options.namespace.clone(),
             _ => None,
         };
-        told.or_else(|| SystemSources.env(name))
+        let found = told.or_else(|| SystemSources.env(name))?;
+        // Other programs use these for things of their own. Whoever has named the namespace need not mind.
+        let is_other = matches!(name, "NAMESPACE" | "POD_NAMESPACE")
+            && self.options.namespace.is_some()
+            && names::namespace(found.trim()).is_err();
+        (!is_other).then_some(found)
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -159,8 +172,8 @@ fn unknown(error: ContextError) -> Failure {
         ContextError::PodRefused(why) => format!(
             "the own Pod must not be read ({why}); grant the rights that `tenure rbac` prints"
         ),
-        ContextError::NamespaceUnknown => {
-            "the namespace of the lock is not known; name it with --namespace".to_owned()
+        ContextError::NamespaceUnknown | ContextError::NamespaceInvalid { .. } => {
+            return cluster::no_namespace_known(error);
         }
         error => error.to_string(),
     };

@@ -21,7 +21,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_enum, default_value = "lease")]
     lock: Lock,
 
-    /// Namespace of the lock [default: the Pod's or the context's]
+    /// Namespace of the lock [default: $NAMESPACE, $POD_NAMESPACE, the Pod's own, or the context's]
     #[arg(long, short)]
     namespace: Option<String>,
 

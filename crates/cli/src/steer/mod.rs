@@ -45,9 +45,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
     let api = Api::of(&order.cluster).await?;
-    let namespace = order.namespace.clone();
+    let namespace = match &order.namespace {
+        Some(namespace) => namespace.clone(),
+        None => api.namespace()?,
+    };
     let place = Place {
-        namespace: namespace.unwrap_or_else(|| api.namespace.clone()),
+        namespace,
         api,
         kind: order.kind,
         name: order.name.clone(),

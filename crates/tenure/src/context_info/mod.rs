@@ -124,7 +124,7 @@ impl ContextInfo {
         token_file: Option<&str>,
     ) -> Result<Self, ContextError> {
         let told = Told::from(sources, token_file);
-        let namespace = namespace(sources, client.default_namespace())?;
+        let namespace = default_namespace(sources, client.default_namespace())?;
         let pod = match &told.pod_name {
             None => Err(ContextError::PodNameUnknown),
             Some(name) => {
@@ -225,6 +225,33 @@ impl ContextInfo {
             (Err(_), Some(told)) => Ok(told.clone()),
             (Err(error), None) => Err(error.clone()),
         }
+    }
+}
+
+/// The namespace of locks for which none is named, by the order of [`discover`](ContextInfo::discover):
+/// `NAMESPACE`, `POD_NAMESPACE`, the service account's file, and then `configured`, which is
+/// [`Config::default_namespace`]. For a program that looks at locks and stands for none.
+///
+/// # Errors
+/// [`ContextError::NamespaceUnknown`], [`ContextError::NamespaceInvalid`].
+pub fn default_namespace(sources: &impl Sources, configured: &str) -> Result<String, ContextError> {
+    let file = format!("{SERVICE_ACCOUNT}/namespace");
+    let found = [
+        (env(sources, "NAMESPACE"), "NAMESPACE"),
+        (env(sources, "POD_NAMESPACE"), "POD_NAMESPACE"),
+        (filled(sources.read(&file)), "the service account's file"),
+        (filled(Some(configured.to_owned())), "the kubeconfig"),
+    ];
+    let (namespace, source_name) = found
+        .into_iter()
+        .find_map(|(namespace, by)| Some((namespace?, by)))
+        .ok_or(ContextError::NamespaceUnknown)?;
+    match names::check_label(&namespace) {
+        Ok(()) => Ok(namespace),
+        Err(_) => Err(ContextError::NamespaceInvalid {
+            namespace,
+            source_name,
+        }),
     }
 }
 
@@ -355,27 +382,6 @@ impl Told {
             |c: char| c == '_' || c.is_control() || c.is_whitespace(),
             "-",
         )
-    }
-}
-
-fn namespace(sources: &impl Sources, default: &str) -> Result<String, ContextError> {
-    let file = format!("{SERVICE_ACCOUNT}/namespace");
-    let found = [
-        (env(sources, "NAMESPACE"), "NAMESPACE"),
-        (env(sources, "POD_NAMESPACE"), "POD_NAMESPACE"),
-        (filled(sources.read(&file)), "the service account's file"),
-        (filled(Some(default.to_owned())), "the kubeconfig"),
-    ];
-    let (namespace, source_name) = found
-        .into_iter()
-        .find_map(|(namespace, by)| Some((namespace?, by)))
-        .ok_or(ContextError::NamespaceUnknown)?;
-    match names::check_label(&namespace) {
-        Ok(()) => Ok(namespace),
-        Err(_) => Err(ContextError::NamespaceInvalid {
-            namespace,
-            source_name,
-        }),
     }
 }
 

@@ -184,7 +184,7 @@ async fn watch(
 
 async fn look(options: &WatchOptions) -> Result<(Arc<Api>, Wanted), Failure> {
     let api = Arc::new(Api::of(&options.cluster).await?);
-    let wanted = options.wanted.clone().at(&api, options.everywhere);
+    let wanted = options.wanted.clone().at(&api, options.everywhere)?;
     super::gather::gather_some(&api, &wanted).await?;
     Ok((api, wanted))
 }
