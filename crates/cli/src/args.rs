@@ -275,7 +275,8 @@ Examples:
   tenure campaign --lock config-map nightly --pod worker-0 -n shop
 
 Events: standby, leading, jeopardy (renewals fail), lost, released. SIGTERM or Ctrl-C releases the
-lock and ends with 0; a second one ends at once.";
+lock and ends with 0, as does a pipe that nobody reads any more; a second one ends at once. Output that
+cannot be written (a full disk) releases the lock and ends with 1.";
 
 const RBAC_EXAMPLES: &str = "\
 Examples:

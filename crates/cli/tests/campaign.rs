@@ -262,3 +262,29 @@ async fn what_is_not_there_is_told_in_one_line() {
     );
     assert!(line.contains("tenure crd"), "{line}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_say_what_happens_gives_the_lock_up_and_ends_with_1() {
+    let server = server().await;
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut command = campaign(&server, &["--identity", "one"]);
+    command.stdout(full.unwrap());
+    command.stderr(std::process::Stdio::piped());
+    let mut command = tokio::process::Command::from(command);
+    let one = command.kill_on_drop(true).spawn().unwrap();
+    let output = tokio::time::timeout(common::LIMIT, one.wait_with_output()).await;
+    let output = output.unwrap().unwrap();
+    let told = common::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("cannot write to standard output (No space left"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let (code, lease) = get(&server, LEASE).await;
+    assert!(
+        code == 404 || lease["spec"]["holderIdentity"] == "",
+        "{lease}"
+    );
+}

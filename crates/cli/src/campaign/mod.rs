@@ -27,7 +27,7 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
         tokio::select! {
             // An error would mean that no signal can come any more.
             Ok(ending) = signal => format!("asked to end by {}", ending.name),
-            () = reader_gone => "nobody reads any more".to_owned(),
+            why = reader_gone => why,
         }
     };
     tokio::pin!(end);
@@ -57,8 +57,7 @@ pub(crate) async fn run(options: CampaignOptions) -> Result<ExitCode, Failure> {
         election, output, ..
     } = campaign;
     let _ = tokio::time::timeout(CLOSE_LIMIT, election.close()).await;
-    output.finish().await;
-    Ok(ExitCode::SUCCESS)
+    output.finish().await.map(|()| ExitCode::SUCCESS)
 }
 
 struct Campaign {

@@ -19,11 +19,13 @@ pub(crate) struct Output {
     state: watch::Receiver<State>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Writing,
     /// There is no reader any more.
-    Broken,
+    Unread,
+    /// What was said cannot be written, for this reason.
+    Broken(String),
     Finished,
 }
 
@@ -45,7 +47,7 @@ impl Output {
                 .name("reader".to_owned())
                 .spawn(move || {
                     if wait_for_broken_pipe() {
-                        sender.send_if_modified(breaks);
+                        sender.send_if_modified(|state| breaks(state, State::Unread));
                     }
                 })
                 .map_err(no_thread)?;
@@ -67,27 +69,33 @@ impl Output {
         let _ = self.lines.send(line);
     }
 
-    /// Resolves when nobody reads any more.
-    pub(crate) fn reader_gone(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// Resolves when nothing more can be said, with why.
+    pub(crate) fn reader_gone(&self) -> impl Future<Output = String> + Send + 'static {
         let mut state = self.state.clone();
         async move {
-            if state
-                .wait_for(|state| *state == State::Broken)
-                .await
-                .is_err()
-            {
-                std::future::pending::<()>().await;
+            let over = |state: &State| matches!(state, State::Unread | State::Broken(_));
+            let state = state.wait_for(over).await.map(|state| state.clone());
+            match state {
+                Ok(State::Broken(why)) => format!("standard output cannot be written: {why}"),
+                Ok(_) => "nobody reads any more".to_owned(),
+                Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Waits until everything is written.
-    pub(crate) async fn finish(self) {
+    /// Waits until everything is written. Who has read enough is no failure.
+    pub(crate) async fn finish(self) -> Result<(), Failure> {
         drop(self.lines);
         let mut state = self.state;
         let done = state.wait_for(|state| *state != State::Writing);
         // A reader that stands still for that long gets no more.
-        let _ = tokio::time::timeout(FINISH_LIMIT, done).await;
+        let done = tokio::time::timeout(FINISH_LIMIT, done).await;
+        match done.ok().and_then(Result::ok).as_deref() {
+            Some(State::Broken(why)) => Err(Failure::failed(format!(
+                "cannot write to standard output ({why}); check where it leads to"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -95,18 +103,22 @@ fn write_all(lines: &mpsc::Receiver<String>, state: &watch::Sender<State>) {
     let mut stdout = io::stdout();
     for line in lines {
         let written = stdout.write_all(line.as_bytes());
-        if written.and_then(|()| stdout.flush()).is_err() {
-            state.send_if_modified(breaks);
+        if let Err(error) = written.and_then(|()| stdout.flush()) {
+            let why = match error.kind() {
+                io::ErrorKind::BrokenPipe => State::Unread,
+                _ => State::Broken(error.to_string()),
+            };
+            state.send_if_modified(|state| breaks(state, why));
             return;
         }
     }
     state.send_replace(State::Finished);
 }
 
-fn breaks(state: &mut State) -> bool {
+fn breaks(state: &mut State, why: State) -> bool {
     let writing = *state == State::Writing;
     if writing {
-        *state = State::Broken;
+        *state = why;
     }
     writing
 }
