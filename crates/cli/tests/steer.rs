@@ -288,3 +288,14 @@ fn the_rights_to_steer_are_printed_verb_by_verb() {
     );
     assert_eq!(documents[1]["subjects"][0]["namespace"], "ops");
 }
+    let role = &documents[0]["metadata"]["name"];
+    assert_eq!(&documents[1]["metadata"]["name"], role);
+    assert_eq!(&documents[1]["roleRef"]["name"], role);
+    // Another's do not replace them.
+    let other = rbac.map(|word| if word == "ops:eve" { "bob" } else { word });
+    let other = text(&output(&other).stdout);
+    assert!(
+        other.contains("name: \"tenure-steer-lease-nightly-bob\""),
+        "{other}"
+    );
+    assert!(!other.contains(role.as_str().unwrap()), "{other}");
