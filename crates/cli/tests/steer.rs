@@ -70,6 +70,17 @@ async fn l26_a_paused_lease_has_no_leader_until_it_is_resumed() {
     assert_eq!(pause["reason"], "moving house");
     assert!(pause["since"].as_str().unwrap().ends_with('Z'), "{pause}");
 
+    // Whoever pauses it once more changes nothing.
+    for more in [&[][..], &["--dry-run"], &["--wait"]] {
+        let again = ["pause", "nightly", "--reason", "another"];
+        let told = steer(&server, &[&again[..], more].concat());
+        says(&told, "the Lease default/nightly is already paused by ");
+        says(&told, ": moving house");
+        let note = common::text(&told.stderr);
+        assert!(note.contains("it keeps its own reason"), "{note}");
+    }
+    assert_eq!(lease(&server).await, paused);
+
     says(&steer(&server, &["resume", "nightly"]), "resumed");
     one.event("leading");
     says(&steer(&server, &["resume", "nightly"]), "is not paused");
@@ -163,6 +174,10 @@ async fn l22_who_was_named_and_does_not_come_is_told_from_who_does() {
     assert_eq!(told.status.code(), Some(1));
     let why = text(&told.stderr);
     assert!(
+        why.contains("there is no Pod \"three\" in the namespace default"),
+        "{why}"
+    );
+    assert!(
         why.contains("two leads now, and by its identity that is not three"),
         "{why}"
     );
@@ -188,6 +203,67 @@ async fn who_may_be_dead_is_not_said_to_have_heard_it() {
     assert!(
         doubt.contains("doubtful") && doubt.contains("any candidate may take it"),
         "{doubt}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_successor_that_is_there_or_may_be_is_not_doubted() {
+    let server = server().await;
+    let one = candidate(&server, "one");
+    one.event("leading");
+    let pod = tenure_harness::PodOptions::default();
+    let made = server
+        .create_pod("default", "worker-0", &pod)
+        .await
+        .unwrap();
+    let told = |to: &str| {
+        let told = steer(&server, &["hand-over", "nightly", "--to", to, "--dry-run"]);
+        says(&told, "asked one to hand over");
+        text(&told.stderr)
+    };
+    assert_eq!(told("worker-0"), "");
+    let uid = made["metadata"]["uid"].as_str().unwrap();
+    assert_eq!(told(uid), "");
+    assert_eq!(told("worker-0_0_7"), "", "an identity");
+    let doubt = told("worker-O");
+    assert_eq!(doubt, "", "no Pod can be called so");
+    let doubt = told("worker-00");
+    assert!(doubt.contains("there is no Pod \"worker-00\""), "{doubt}");
+    server.embedded_server().unwrap().deny("get", "pods");
+    assert_eq!(told("worker-00"), "", "Pods cannot be read");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_named_as_status_prints_it() {
+    let server = server().await;
+    let one = candidate(&server, "one");
+    one.event("leading");
+    let names = text(&steer(&server, &["status", "-o", "name"]).stdout);
+    assert_eq!(names, "lease.coordination.k8s.io/nightly\n");
+    for name in [names.trim(), "lease/nightly", "leases/nightly"] {
+        says(
+            &steer(&server, &["pause", name, "--dry-run"]),
+            "paused the Lease default/nightly",
+        );
+    }
+    let told = refusal(&with(&server, &["step-down", "cm/nightly"]), 1);
+    assert!(
+        told.contains("there is no ConfigMap default/nightly"),
+        "{told}"
+    );
+    for args in [
+        &["step-down", "lease/nightly", "--lock", "config-map"][..],
+        &["step-down", "pod/nightly"],
+        &["step-down", "lease/No Name"],
+        &["pause", "cm/nightly"],
+        &["hand-over", "ll/nightly", "--to", "b"],
+    ] {
+        refusal(args, 2);
+    }
+    let told = refusal(&["release", "--force", "cm/a", "--lock", "lease"], 2);
+    assert!(
+        told.contains("is a ConfigMap, and --lock says lease"),
+        "{told}"
     );
 }
 
@@ -287,7 +363,6 @@ fn the_rights_to_steer_are_printed_verb_by_verb() {
         json!(["nightly"])
     );
     assert_eq!(documents[1]["subjects"][0]["namespace"], "ops");
-}
     let role = &documents[0]["metadata"]["name"];
     assert_eq!(&documents[1]["metadata"]["name"], role);
     assert_eq!(&documents[1]["roleRef"]["name"], role);
@@ -299,3 +374,4 @@ fn the_rights_to_steer_are_printed_verb_by_verb() {
         "{other}"
     );
     assert!(!other.contains(role.as_str().unwrap()), "{other}");
+}

@@ -1,6 +1,6 @@
 //! The kinds of object that can be locks, and what each is called where.
 
-use crate::args;
+use crate::{args, failure::Failure};
 
 /// What kind of object it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,19 @@ impl Kind {
             Self::ConfigMap => "config-map",
             Self::LeaderLock => "leader-lock",
         }
+    }
+
+    /// `KIND/NAME` as people write it and `status -o name` prints it, or `NAME` alone.
+    pub(crate) fn split(text: &str) -> Result<(Option<Self>, &str), Failure> {
+        let Some((kind, name)) = text.split_once('/') else {
+            return Ok((None, text));
+        };
+        let known = Self::of(kind).ok_or_else(|| {
+            Failure::usage(format!(
+                "{kind:?} is no kind of lock: use lease, configmap or leaderlock"
+            ))
+        })?;
+        Ok((Some(known), name))
     }
 
     /// As people write it before a slash.

@@ -135,16 +135,9 @@ fn place(args: PlaceArgs, name: Option<&str>) -> Result<(ClusterChoice, Wanted),
     if let Some(namespace) = &args.namespace {
         names::namespace(namespace)?;
     }
-    let (kind, name) = match name.and_then(|name| name.split_once('/')) {
-        Some((kind, rest)) => {
-            let known = Kind::of(kind).ok_or_else(|| {
-                Failure::usage(format!(
-                    "{kind:?} is no kind of lock: use lease, configmap or leaderlock"
-                ))
-            })?;
-            (Some(known), Some(rest))
-        }
-        None => (None, name),
+    let (kind, name) = match name {
+        Some(name) => Kind::split(name).map(|(kind, name)| (kind, Some(name)))?,
+        None => (None, None),
     };
     if let Some(name) = name {
         names::subdomain("lock", name)?;

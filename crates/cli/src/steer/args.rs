@@ -14,12 +14,12 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
-    /// Name of the lock
+    /// Name of the lock, or KIND/NAME
     name: String,
 
-    /// Kind of lock
-    #[arg(long, value_enum, default_value = "lease")]
-    lock: Lock,
+    /// Kind of lock, where NAME does not say it [default: lease]
+    #[arg(long, value_enum)]
+    lock: Option<Lock>,
 
     /// Namespace of the lock [default: $NAMESPACE, $POD_NAMESPACE, the Pod's own, or the context's]
     #[arg(long, short)]
@@ -74,7 +74,7 @@ pub(crate) struct PauseArgs {
     #[command(flatten)]
     place: PlaceArgs,
 
-    /// Why, for people
+    /// Why, for people; a pause that is there keeps its own
     #[arg(
         long,
         value_name = "TEXT",
@@ -123,6 +123,12 @@ pub(crate) struct Order {
     pub(crate) cluster: ClusterChoice,
 }
 
+impl Order {
+    pub(crate) fn pauses(&self) -> bool {
+        matches!(self.verb, Verb::Pause { .. })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Verb {
     StepDown { to: Option<String> },
@@ -139,7 +145,7 @@ pub(crate) fn step_down(args: StepDownArgs) -> Result<Order, Failure> {
 }
 
 pub(crate) fn hand_over(args: HandOverArgs) -> Result<Order, Failure> {
-    if args.place.lock != Lock::Lease {
+    if args.place.kind()? != Kind::Lease {
         return Err(Failure::usage(
             "hand-over is for --lock lease: a lock for life is deleted when it is given up, and can \
              name nobody; use step-down",
@@ -172,14 +178,15 @@ pub(crate) fn release(args: ReleaseArgs) -> Result<Order, Failure> {
 }
 
 fn order(place: PlaceArgs, wait: Option<WaitArgs>, verb: Verb) -> Result<Order, Failure> {
-    names::subdomain("lock", &place.name)?;
+    let (kind, name) = place.lock()?;
+    let name = name.to_owned();
     if let Some(namespace) = &place.namespace {
         names::namespace(namespace)?;
     }
     Ok(Order {
         verb,
-        kind: place.lock.into(),
-        name: place.name,
+        kind,
+        name,
         namespace: place.namespace,
         dry_run: place.dry_run,
         anyway: wait.as_ref().is_some_and(|wait| wait.anyway),
@@ -188,8 +195,32 @@ fn order(place: PlaceArgs, wait: Option<WaitArgs>, verb: Verb) -> Result<Order, 
     })
 }
 
+impl PlaceArgs {
+    /// Which lock is meant.
+    fn lock(&self) -> Result<(Kind, &str), Failure> {
+        let (said, name) = Kind::split(&self.name)?;
+        let flagged = self.lock.map(Kind::from);
+        if let (Some(said), Some(flagged)) = (said, flagged)
+            && said != flagged
+        {
+            return Err(Failure::usage(format!(
+                "{:?} is a {}, and --lock says {}; leave one of them out",
+                self.name,
+                said.name(),
+                flagged.flag()
+            )));
+        }
+        names::subdomain("lock", name)?;
+        Ok((said.or(flagged).unwrap_or(Kind::Lease), name))
+    }
+
+    fn kind(&self) -> Result<Kind, Failure> {
+        self.lock().map(|(kind, _)| kind)
+    }
+}
+
 fn lease_only(verb: &str, place: &PlaceArgs) -> Result<(), Failure> {
-    if place.lock == Lock::Lease {
+    if place.kind()? == Kind::Lease {
         return Ok(());
     }
     Err(Failure::usage(format!(
@@ -202,7 +233,7 @@ const STEP_DOWN_EXAMPLES: &str = "\
 Examples:
   tenure step-down nightly --wait                 and say who leads then
   tenure step-down nightly -n shop --dry-run      what would be asked
-  tenure step-down --lock config-map nightly --wait=2m";
+  tenure step-down configmap/nightly --wait=2m    as `tenure status -o name` prints it";
 
 const HAND_OVER_EXAMPLES: &str = "\
 Examples:

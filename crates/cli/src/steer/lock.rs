@@ -109,6 +109,29 @@ impl Place {
         Some(format!("the Pod {name:?} of that name {told}"))
     }
 
+    /// Whether the name of a successor may be misspelt: where Pods can be read, and none has it as its name or
+    /// uid. It may be an identity all the same (L22): who stands by is written nowhere.
+    pub(super) async fn doubt_about(&self, to: &str) -> Option<String> {
+        names::subdomain("Pod", to).ok()?;
+        let path = collection("", "v1", "pods", Some(&self.namespace));
+        let Err(Refusal::NotFound) = self.api.get(&format!("{path}/{to}")).await else {
+            return None;
+        };
+        let is_like_a_uid = to.len() == 36 && to.matches('-').count() == 4;
+        if is_like_a_uid {
+            let all = self.api.list(&path, "", true).await.ok()?;
+            let is_one = |pod: &Value| pod["metadata"]["uid"] == to;
+            if all.iter().any(is_one) {
+                return None;
+            }
+        }
+        Some(format!(
+            "there is no Pod {to:?} in the namespace {}: unless a candidate stands as {to:?}, whoever is \
+             first leads next",
+            self.namespace
+        ))
+    }
+
     pub(super) fn shown(&self) -> String {
         format!("{} {}/{}", self.kind.name(), self.namespace, self.name)
     }

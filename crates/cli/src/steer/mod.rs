@@ -61,7 +61,13 @@ pub(crate) async fn run(order: Order) -> Result<ExitCode, Failure> {
         };
         if let Some(done) = nothing_to_do(&place, &order, &found)? {
             console::print(&done)?;
-            return Ok(ExitCode::SUCCESS);
+            // Who was paused by somebody else may still be on the way out.
+            return match order.wait {
+                Some(wait) if order.pauses() && !order.dry_run && found.holder().is_some() => {
+                    watch(&place, &order, &found, wait).await
+                }
+                _ => Ok(ExitCode::SUCCESS),
+            };
         }
         let changed = if let Verb::Release { yes } = &order.verb {
             release::confirm(&place, &found, *yes || order.dry_run).await?;
@@ -126,6 +132,14 @@ fn nothing_to_do(place: &Place, order: &Order, found: &Found) -> Result<Option<S
     let shown = place.shown();
     is_a_lock(place, order, found)?;
     let is_paused = found.lock.paused.is_some();
+    if let (Verb::Pause { reason }, Some(paused)) = (&order.verb, &found.lock.paused) {
+        if !reason.is_empty() {
+            console::note(
+                "tenure: it keeps its own reason; `tenure resume` it first to give another",
+            );
+        }
+        return Ok(Some(format!("the {shown} is already {paused}\n")));
+    }
     let Some(holder) = found.holder() else {
         return Ok(match order.verb {
             Verb::StepDown { .. } | Verb::Release { .. } => {
@@ -231,6 +245,11 @@ async fn done(place: &Place, order: &Order, before: &Found) -> Result<ExitCode, 
             judgement.because.join("; ")
         ));
     }
+    if let Verb::StepDown { to: Some(to) } = &order.verb
+        && let Some(doubt) = place.doubt_about(to).await
+    {
+        console::note(&format!("tenure: {doubt}"));
+    }
     match order.wait {
         Some(wait) if !order.dry_run && holder.is_some() => watch(place, order, before, wait).await,
         _ => Ok(ExitCode::SUCCESS),
@@ -244,7 +263,7 @@ async fn watch(
     before: &Found,
     wait: Duration,
 ) -> Result<ExitCode, Failure> {
-    let pausing = matches!(order.verb, Verb::Pause { .. });
+    let pausing = order.pauses();
     let to = match &order.verb {
         Verb::StepDown { to } => to.as_deref(),
         _ => None,
