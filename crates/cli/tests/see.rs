@@ -433,6 +433,7 @@ async fn doctor_finds_a_good_cluster_good_and_says_what_is_missing() {
     let told = text(&good.stdout);
     assert!(good.status.success(), "{told}");
     for line in [
+        "the namespace default is there",
         "Leases are served",
         "LeaderLocks are served",
         "tenure needs no feature gate",
@@ -443,6 +444,21 @@ async fn doctor_finds_a_good_cluster_good_and_says_what_is_missing() {
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+    let kubeconfig = server.kubeconfig().to_str().unwrap();
+    let typo = output(&["doctor", "-n", "defautl", "--kubeconfig", kubeconfig]);
+    let told = text(&typo.stdout);
+    assert_eq!(typo.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("BAD  there is no namespace defautl: create it"),
+        "{told}"
+    );
+    assert!(!told.contains("Fit for"), "{told}");
+    server.embedded_server().unwrap().deny("get", "namespaces");
+    let told = text(&see(&server, &["doctor"]).stdout);
+    assert!(
+        told.contains("note whether there is a namespace default cannot be seen"),
+        "{told}"
+    );
     server
         .embedded_server()
         .unwrap()

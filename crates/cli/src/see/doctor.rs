@@ -43,6 +43,7 @@ pub(crate) async fn run(cluster: &ClusterChoice, wanted: Wanted) -> Result<ExitC
         console::print(&sheet.text)?;
         return Ok(ExitCode::FAILURE);
     }
+    home(&api, namespace, &mut sheet).await;
     let leader_locks = served(&api, &mut sheet).await;
     gates(&api, &mut sheet).await;
     for kind in Kind::ALL {
@@ -119,6 +120,28 @@ async fn version(api: &Api, sheet: &mut Sheet) -> bool {
             false
         }
     }
+}
+
+/// Whether the namespace is there: rights in one that is not can all be had.
+async fn home(api: &Api, namespace: &str, sheet: &mut Sheet) {
+    let (verdict, told) = match api.get(&format!("/api/v1/namespaces/{namespace}")).await {
+        Ok(_) => (Verdict::Good, format!("the namespace {namespace} is there")),
+        Err(Refusal::NotFound) => (
+            Verdict::Bad,
+            format!(
+                "there is no namespace {namespace}: create it (kubectl create namespace {namespace}), or \
+                 name another with --namespace"
+            ),
+        ),
+        Err(refusal) => (
+            Verdict::Note,
+            format!(
+                "whether there is a namespace {namespace} cannot be seen: {}",
+                refusal.told()
+            ),
+        ),
+    };
+    sheet.put(&verdict, &told);
 }
 
 /// Says which kinds there are, and whether LeaderLocks are.
