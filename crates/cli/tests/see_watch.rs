@@ -243,3 +243,17 @@ fn files_that_hold_nothing_of_the_kind_are_refused() {
     assert!(output(&draw).status.success());
     assert!(refusal(&["timeline", file_name], 2).contains("--svg"));
 }
+
+#[test]
+fn a_recording_outlives_a_cluster_that_cannot_be_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = common::nowhere(directory.path());
+    let record = directory.path().join("nightly.jsonl");
+    std::fs::write(&record, "of last night\n").unwrap();
+    let record_name = record.to_str().unwrap();
+    refusal(
+        &["watch", "--record", record_name, "--kubeconfig", &nowhere],
+        1,
+    );
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "of last night\n");
+}

@@ -76,15 +76,16 @@ async fn watch(
     options: WatchOptions,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<ExitCode, Failure> {
-    let record = match &options.record {
-        Some(file) => Some((file.clone(), create(file)?)),
-        None => None,
-    };
     // Whatever is wrong with the cluster is better said before the screen is taken.
     let looked = super::patiently(look(&options));
     let (api, wanted) = tokio::select! {
         looked = looked => looked?,
         _ = &mut stopped => return Ok(ExitCode::SUCCESS),
+    };
+    // What was recorded before is not lost over a cluster that cannot be seen.
+    let record = match &options.record {
+        Some(file) => Some((file.clone(), create(file)?)),
+        None => None,
     };
     let (tell, mut news) = mpsc::channel(1024);
     let (cut, is_cut) = tokio::sync::watch::channel(());
