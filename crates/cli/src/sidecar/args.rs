@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 
+use super::security;
 use crate::{
     failure::Failure,
     names,
@@ -34,7 +35,7 @@ pub(crate) struct SidecarArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// A name by which others reach this address, as in their `Host` header; may be repeated
+    /// A name or an address by which others reach this one, as in their `Host` header; may be repeated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     allow_host: Vec<String>,
 }
@@ -47,7 +48,7 @@ pub(crate) struct SidecarOptions {
     /// Where nothing but probes is answered.
     pub(crate) probes: Option<SocketAddr>,
     pub(crate) token_file: Option<PathBuf>,
-    /// In lower case.
+    /// Names in lower case, and addresses.
     pub(crate) hosts: Vec<String>,
     /// The longest that an answer holds.
     pub(crate) answer_limit: Duration,
@@ -63,14 +64,8 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
             listen.port()
         )));
     }
-    let hosts: Vec<_> = args
-        .allow_host
-        .iter()
-        .map(|host| host.trim().to_ascii_lowercase())
-        .collect();
-    for host in &hosts {
-        names::subdomain("host", host)?;
-    }
+    let hosts = args.allow_host.iter().map(|host| host_name(host));
+    let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
     let stand = standing::check(args.stand)?;
     let grace = stand.grace;
     let answer_limit = grace.saturating_sub((grace / MARGIN_SHARE).min(MOST_MARGIN));
@@ -88,6 +83,16 @@ pub(crate) fn check(args: SidecarArgs) -> Result<SidecarOptions, Failure> {
         hosts,
         answer_limit,
     })
+}
+
+/// A name in lower case, or an address as it is written without a choice.
+fn host_name(typed: &str) -> Result<String, Failure> {
+    let host = typed.trim().to_ascii_lowercase();
+    if let Some(address) = security::address_of(&host) {
+        return Ok(address.to_string());
+    }
+    names::subdomain("host", &host)?;
+    Ok(host)
 }
 
 /// What is kept of the grace, as `tenure run` keeps it: the work has to be over before the grace is.
@@ -122,6 +127,21 @@ once.";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_names_and_addresses_in_one_spelling() {
+        for (typed, read) in [
+            ("Side.Local", "side.local"),
+            ("10.0.0.5", "10.0.0.5"),
+            ("[2001:DB8:0::5]", "2001:db8::5"),
+            ("2001:db8::5", "2001:db8::5"),
+        ] {
+            assert_eq!(host_name(typed).unwrap(), read);
+        }
+        for bad in ["", "a_b", "10.0.0.5:4040", "http://a"] {
+            assert!(host_name(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn addresses_are_read_and_others_are_refused_with_what_to_give() {

@@ -98,15 +98,23 @@ impl Security {
     }
 
     fn knows(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
         let host = host.to_ascii_lowercase();
-        if let Ok(ip) = host.parse::<IpAddr>() {
+        if let Some(ip) = address_of(&host) {
             // Where it listens on every address nobody can say which is its own; a page whose own
             // name is an address was not led here.
-            return ip.is_loopback() || ip == self.listen || self.listen.is_unspecified();
+            return ip.is_loopback()
+                || ip == self.listen
+                || self.listen.is_unspecified()
+                || self.hosts.contains(&ip.to_string());
         }
         host == "localhost" || self.hosts.contains(&host)
     }
+}
+
+/// The address that a `Host` header names, if it names one.
+pub(super) fn address_of(host: &str) -> Option<IpAddr> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok()
 }
 
 impl TokenFile {
@@ -262,6 +270,17 @@ mod tests {
         assert!(!asks(&security, &Method::POST, &[]));
         let twice = [("host", "localhost"), ("host", "evil.example")];
         assert!(!asks(&security, &Method::POST, &twice));
+    }
+
+    #[test]
+    fn an_address_is_allowed_as_a_name_is() {
+        let security = on("127.0.0.1", &["10.0.0.5", "2001:db8::5"]);
+        for good in ["10.0.0.5", "10.0.0.5:4040", "[2001:db8:0::5]:4040"] {
+            assert!(asks(&security, &Method::POST, &[("host", good)]), "{good}");
+        }
+        for bad in ["10.0.0.6", "[2001:db8::6]"] {
+            assert!(!asks(&security, &Method::POST, &[("host", bad)]), "{bad}");
+        }
     }
 
     #[test]
