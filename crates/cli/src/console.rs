@@ -7,7 +7,9 @@ use std::{
 };
 
 use tenure::clock::{Clock as _, SystemClock};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{args::LogFormat, failure::Failure, log::Log};
 
@@ -117,7 +119,7 @@ pub(crate) enum Quiet {
 }
 
 /// Sends the log to standard error: the library's events with `-v`, everything with `-vv`. `RUST_LOG`
-/// says otherwise.
+/// says otherwise, where it speaks of this program or of all.
 pub(crate) fn start_log(verbose: u8, format: LogFormat, quiet: Quiet) {
     let default = match verbose {
         0 if quiet == Quiet::Warnings => "tenure=warn",
@@ -127,7 +129,9 @@ pub(crate) fn start_log(verbose: u8, format: LogFormat, quiet: Quiet) {
         _ => "trace",
     };
     let _ = LOG_FORMAT.set(format);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter =
+        EnvFilter::try_new(wanted(default, &asked)).unwrap_or_else(|_| EnvFilter::new(default));
     let layer = fmt::layer().with_writer(Log);
     let log = tracing_subscriber::registry().with(filter);
     // An error would mean that somebody has set up a log already.
@@ -137,6 +141,23 @@ pub(crate) fn start_log(verbose: u8, format: LogFormat, quiet: Quiet) {
             .try_init(),
         LogFormat::Json => log.with(layer.json().with_ansi(false)).try_init(),
     };
+}
+
+/// A variable that speaks of other programs only, such as the command of `tenure run`, silences nobody here.
+fn wanted(default: &str, asked: &str) -> String {
+    let is_for_us = |directive: &str| {
+        let directive = directive.trim();
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target == "tenure"
+            || target.starts_with("tenure::")
+            || directive.starts_with('[')
+            || directive.parse::<LevelFilter>().is_ok()
+    };
+    if asked.split(',').any(is_for_us) {
+        asked.to_owned()
+    } else {
+        format!("{default},{asked}")
+    }
 }
 
 static LOG_FORMAT: OnceLock<LogFormat> = OnceLock::new();
@@ -151,3 +172,32 @@ pub(crate) fn log_format() -> LogFormat {
 
 /// Of `--log-format`.
 pub(crate) const LOG_FORMAT_VARIABLE: &str = "TENURE_LOG_FORMAT";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_about_other_programs_leaves_the_own_log_as_it_is() {
+        for asked in [
+            "",
+            "myapp=debug",
+            "myapp",
+            "myapp=debug,hyper=off",
+            "tenured=off",
+        ] {
+            let wanted = wanted("tenure=warn", asked);
+            assert!(wanted.starts_with("tenure=warn,"), "{asked}");
+            assert!(EnvFilter::try_new(&wanted).is_ok(), "{wanted}");
+        }
+        for asked in [
+            "off",
+            "myapp=debug,INFO",
+            "tenure=trace",
+            "a=off, tenure::beside=info",
+            "[span]=debug",
+        ] {
+            assert_eq!(wanted("tenure=warn", asked), asked);
+        }
+    }
+}
