@@ -12,7 +12,7 @@ use super::{
     Lock, Reply, ReplyOf, Sent, Watched,
     gate::Gate,
     hub::{Hub, Known},
-    lease_json::{self, Extras, Lease},
+    lease_json::{self, Extras, Lease, Read},
     memory::Memory,
     watch,
 };
@@ -82,7 +82,7 @@ impl LeaseLock {
 
 impl Lock for LeaseLock {
     type Elector = LeaseElector;
-    type Object = Option<Lease>;
+    type Object = Read;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
         let write = !matches!(request, Request::Read);
@@ -112,11 +112,11 @@ impl Lock for LeaseLock {
         .boxed()
     }
 
-    fn answer(&mut self, reply: Reply<Observed, Option<Lease>>) -> Outcome<Observed> {
+    fn answer(&mut self, reply: Reply<Observed, Read>) -> Outcome<Observed> {
         match reply {
             Reply::Ready(observed) => Outcome::Done(observed),
-            Reply::Object(Some(lease)) => Outcome::Done(self.take(lease)),
-            Reply::Object(None) => {
+            Reply::Object(Read::Lease(lease)) => Outcome::Done(self.take(*lease)),
+            Reply::Object(Read::Stateless) => {
                 Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
             }
         }
@@ -126,8 +126,10 @@ impl Lock for LeaseLock {
         if gone {
             return lease_json::version(sent.json()).map(Sight::Gone);
         }
-        let lease = lease_json::read(sent.json())??;
-        Some(Sight::Seen(self.take(lease)))
+        match lease_json::read(sent.json())? {
+            Read::Lease(lease) => Some(Sight::Seen(self.take(*lease))),
+            Read::Stateless => None,
+        }
     }
 
     fn taken_in(&mut self, newest: &ResourceVersion) {

@@ -53,9 +53,16 @@ pub(crate) struct Lease {
     pub(crate) json: Box<str>,
 }
 
-/// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed; within it
-/// of an object without uid or resourceVersion, as no server sends.
-pub(crate) fn read(body: &[u8]) -> Option<Option<Lease>> {
+/// What an object is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Read {
+    Lease(Box<Lease>),
+    /// It has no uid or resourceVersion: no server sends such a one.
+    Stateless,
+}
+
+/// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed.
+pub(crate) fn read(body: &[u8]) -> Option<Read> {
     let mut object = Fields::of(std::str::from_utf8(body).ok()?)?;
     if is_failure(
         object.string("kind").as_deref(),
@@ -70,10 +77,13 @@ pub(crate) fn read(body: &[u8]) -> Option<Option<Lease>> {
     if let Some(metadata) = metadata {
         object.set("metadata", metadata);
     }
-    Some(observed.map(|observed| Lease {
-        observed,
-        json: object.text().into(),
-    }))
+    Some(match observed {
+        Some(observed) => Read::Lease(Box::new(Lease {
+            observed,
+            json: object.text().into(),
+        })),
+        None => Read::Stateless,
+    })
 }
 
 const MANAGED_FIELDS: &str = "managedFields";
@@ -317,7 +327,14 @@ mod tests {
     }
 
     fn lease(object: &Value) -> Lease {
-        read(object.to_string().as_bytes()).unwrap().unwrap()
+        lease_in(&object.to_string())
+    }
+
+    fn lease_in(json: &str) -> Lease {
+        match read(json.as_bytes()) {
+            Some(Read::Lease(lease)) => *lease,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// What is sent to replace `base` with `write`.
@@ -388,7 +405,7 @@ mod tests {
                 r#"{{"metadata": {{"uid": "u", "resourceVersion": "5", "managedFields": [{{}}]}},
                     "spec": {{"zzz": {foreign}, "none": null, "holderIdentity": "me"}}}}"#
             );
-            read(text.as_bytes()).unwrap().unwrap()
+            lease_in(&text)
         };
         let (one, other) = (
             lease(r#"{"a": 1, "b": ["\u00e4"]}"#),
@@ -444,7 +461,7 @@ mod tests {
             let after = replaced(&base, &write(false));
             assert_eq!(after["spec"]["holderIdentity"], "me", "{base}");
         }
-        assert_eq!(read(b"{}"), Some(None));
+        assert_eq!(read(b"{}"), Some(Read::Stateless));
         for text in [
             "",
             "[]",
