@@ -151,7 +151,8 @@ fn wanted(default: &str, asked: &str) -> String {
         target == "tenure"
             || target.starts_with("tenure::")
             || directive.starts_with('[')
-            || directive.parse::<LevelFilter>().is_ok()
+            // An empty one would be read as a level.
+            || !directive.is_empty() && directive.parse::<LevelFilter>().is_ok()
     };
     if asked.split(',').any(is_for_us) {
         asked.to_owned()

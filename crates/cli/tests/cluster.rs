@@ -24,7 +24,7 @@ impl Hanging {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let begun = directory.path().join("begun");
-        let script = format!("echo $$ >> {}; exec sleep 600", begun.display());
+        let script = format!("echo $$ >> {}; exec sleep 60", begun.display());
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "a",
             "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
