@@ -446,6 +446,7 @@ async fn watchers_get_what_is_known_and_each_change_and_no_more_than_fit_are_let
     };
     let response = router.clone().oneshot(watch().unwrap()).await.unwrap();
     let mut events = response.into_body().into_data_stream();
+    let answers = Answers::new();
     let mut next = async || {
         use futures::StreamExt as _;
         let event = events.next().await?.unwrap();
@@ -453,7 +454,9 @@ async fn watchers_get_what_is_known_and_each_change_and_no_more_than_fit_are_let
         let data = event
             .strip_prefix("event: status\ndata: ")
             .unwrap_or_else(|| panic!("{event}"));
-        Some(serde_json::from_str::<Value>(data).unwrap())
+        let said: Value = serde_json::from_str(data).unwrap();
+        answers.hold("Watched", &said);
+        Some(said)
     };
     let first = next().await.unwrap();
     assert_eq!(

@@ -97,6 +97,14 @@ impl Answers {
             .header("content-type", "application/json");
         self.ask(router, request.body(body.into()).unwrap()).await
     }
+
+    /// Holds what was told otherwise against one of the file's shapes.
+    pub(super) fn hold(&self, shape: &str, value: &Value) {
+        let told = &self.file["components"]["schemas"][shape];
+        if let Err(why) = fits(&self.file, told, value) {
+            panic!("{shape}: {why}: {value}");
+        }
+    }
 }
 
 fn resolved<'a>(file: &'a Value, shape: &'a Value) -> &'a Value {
