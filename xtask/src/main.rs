@@ -16,6 +16,8 @@ mod process;
 mod report;
 mod rules;
 mod rust;
+mod schemathesis;
+mod sidecar_api;
 mod sim;
 mod test;
 
@@ -59,6 +61,8 @@ enum Word {
     },
     /// Give what comes from outside to everything that takes it (docs/fuzzing.md)
     Fuzz(fuzz::FuzzArgs),
+    /// Ask a sidecar whatever its OpenAPI document allows and forbids, by schemathesis (docs/sidecar.md)
+    SidecarApi(sidecar_api::SidecarApiArgs),
     /// Play bad days, a seed for each, and see whether everything holds (docs/simulation.md)
     Sim(sim::SimArgs),
     /// Whether the simulation finds every seeded bug of crates/sim/mutants (docs/mutants.md)
@@ -83,7 +87,8 @@ struct TestArgs {
     /// Also run the tests that can use a cluster somebody looks after on this one. They write to it
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Build the tools that are not there (cargo-deny: some minutes), rather than leave them out
+    /// Get the tools that are not there (cargo-deny, built in some minutes; schemathesis), rather than
+    /// leave them out
     #[arg(long)]
     install: bool,
 }
@@ -99,6 +104,7 @@ fn main() -> ExitCode {
         Word::Rules => rules::step(&mut report, &places, bless()),
         Word::Deny { install } => deny::run(&mut report, &places, install),
         Word::Fuzz(args) => fuzz::steps(&mut report, &places, &args),
+        Word::SidecarApi(args) => sidecar_api::steps(&mut report, &places, &args),
         Word::Sim(args) => sim::ask(&mut report, &places, &args),
         Word::Mutants(args) => mutants::ask(&mut report, &places, &args),
         Word::Bench(args) => bench::steps(&mut report, &places, &args),
@@ -136,6 +142,9 @@ mod tests {
             "deny --install",
             "fuzz",
             "fuzz lease --minutes 10",
+            "sidecar-api",
+            "sidecar-api --install",
+            "sidecar-api --program f",
             "sim",
             "sim --stack --seeds 5 --from 7",
             "sim --replay 37",

@@ -8,7 +8,8 @@ use crate::TestArgs;
 use crate::places::Places;
 use crate::report::{Report, Verdict};
 use crate::rust::RealServer;
-use crate::{control_plane, deny, go, instructions, rules, rust, sim};
+use crate::sidecar_api::SidecarApiArgs;
+use crate::{control_plane, deny, go, instructions, rules, rust, sidecar_api, sim};
 
 /// From the quickest to the slowest, so that what is wrong shows early.
 pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
@@ -17,6 +18,11 @@ pub(crate) fn run(report: &mut Report, places: &Places, args: &TestArgs) {
     deny::run(report, places, args.install);
     rust::docs(report, places);
     rust::tests(report, places);
+    let asked = SidecarApiArgs {
+        install: args.install,
+        program: None,
+    };
+    sidecar_api::steps(report, places, &asked);
     sim::steps(report, places);
     instructions::step(report, places, false, args.install);
     real(report, places, args);
