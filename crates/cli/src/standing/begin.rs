@@ -45,6 +45,11 @@ async fn begin(options: &StandOptions, builder: Builder) -> Result<LeaderElectio
     if options.lock != Kind::Lease {
         context.own_pod().map_err(unknown)?;
     }
+    // A command for credentials is waited for by whoever sends a request, whenever it is due again.
+    let builder = match config.auth_info.exec {
+        Some(_) => builder.dedicated_thread(),
+        None => builder,
+    };
     // It makes a client of its own.
     let built = cluster::apart(move || builder.build(config, context)).await?;
     built.map_err(|error| match error {
