@@ -172,22 +172,7 @@ fn documented(text: &str, with_token: bool) -> Result<String> {
 /// `tenure`, which knows of nothing but its arguments.
 fn ours(tenure: &Path, place: &Path) -> Command {
     let mut command = command(tenure, &[], place);
-    let also = [
-        "KUBECONFIG",
-        "POD_NAME",
-        "POD_UID",
-        "NAMESPACE",
-        "POD_NAMESPACE",
-        "CONTAINER_NAME",
-        "KUBERNETES_SERVICE_HOST",
-        "RUST_LOG",
-    ];
-    for (variable, _) in std::env::vars_os() {
-        let name = variable.to_string_lossy();
-        if name.starts_with("TENURE_") || also.contains(&&*name) {
-            command.env_remove(&variable);
-        }
-    }
+    command.env_clear();
     command
 }
 

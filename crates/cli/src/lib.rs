@@ -95,12 +95,14 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
         // Of many candidates on one machine each should need as few turns as possible to learn that the
         // lock is free. Whatever it says is written by other threads.
         Task::Campaign(_) => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
+        Task::Demo(_) | Task::DevServer(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            // An election is little work, on however large a machine.
+            runtime.worker_threads(2);
+            runtime
+        }
     };
-    if !matches!(task, Task::Demo(_) | Task::DevServer(_)) {
-        // An election is little work, on however large a machine.
-        runtime.worker_threads(2);
-    }
     let runtime = runtime.enable_all().build().map_err(|error| {
         Failure::failed("cannot start threads; raise the limits of this process").because(error)
     })?;

@@ -48,7 +48,9 @@ impl<'a> Fields<'a> {
 
     /// Change the object that stands there. Whatever else does is replaced by one.
     pub(crate) fn edit(&mut self, name: &'a str, edit: impl FnOnce(&mut Fields<'_>)) {
-        let text = self.object(name).edited(edit);
+        let mut object = self.object(name);
+        edit(&mut object);
+        let text = object.text();
         self.set(name, text);
     }
 
@@ -61,11 +63,6 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
-    }
-
-    fn edited(mut self, edit: impl FnOnce(&mut Self)) -> String {
-        edit(&mut self);
-        self.text()
     }
 
     /// As JSON.

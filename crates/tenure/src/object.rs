@@ -27,7 +27,10 @@ pub(crate) fn text(object: &Value) -> String {
     object.to_string()
 }
 
-const UNREAD: [&str; 2] = ["metadata", "managedFields"];
+/// Below `metadata`.
+pub(crate) const MANAGED_FIELDS: &str = "managedFields";
+
+const UNREAD: [&str; 2] = ["metadata", MANAGED_FIELDS];
 
 /// Anything, without what lies at that path.
 struct Without(&'static [&'static str]);

@@ -8,7 +8,7 @@ use crate::{
     identity::{Identity, Nonce},
     outcome::Outcome,
     rng::Rng,
-    status::{Holder, LossReason, Notice, Status, Warning},
+    status::{LossReason, Notice, Status, Warning},
     time::{Instant, Now},
     timing::LeaseTiming,
     version::{ResourceVersion, Version},
@@ -434,11 +434,6 @@ impl LeaseElector {
         }
     }
 
-    /// Who is shown to lead.
-    fn holder(&self) -> Option<Holder> {
-        self.seen.leader()
-    }
-
     fn drive(&mut self) {
         if self.call.is_some() {
             return;
@@ -551,7 +546,7 @@ impl Elector for LeaseElector {
             },
             _ => {
                 let error = self.pause.error().cloned();
-                let holder = self.holder();
+                let holder = self.seen.leader();
                 match self.paused() {
                     Some(paused) if error.is_none() => Status::Paused {
                         paused: paused.clone(),

@@ -13,7 +13,7 @@ use super::{
     gate::Gate,
     hub::{Hub, Known},
     lease_json::{self, Extras, Lease, Read},
-    memory::Memory,
+    memory::{Memory, version_of},
     watch,
 };
 use crate::{
@@ -124,7 +124,7 @@ impl Lock for LeaseLock {
 
     fn sight(&mut self, sent: &Sent, gone: bool) -> Option<Sight<Observed>> {
         if gone {
-            return lease_json::version(sent.json()).map(Sight::Gone);
+            return version_of(&sent.object()).map(Sight::Gone);
         }
         match lease_json::read(sent.json())? {
             Read::Lease(lease) => Some(Sight::Seen(self.take(*lease))),

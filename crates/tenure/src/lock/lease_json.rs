@@ -14,7 +14,7 @@ use super::{
     asked_json::{self, PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
     memory::object_at,
 };
-use crate::{call::is_failure, fields::Fields};
+use crate::{call::is_failure, fields::Fields, object::MANAGED_FIELDS};
 
 /// The annotation that every write of ours carries.
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
@@ -73,8 +73,8 @@ pub(crate) fn read(body: &[u8]) -> Option<Read> {
     let mut metadata = object.object("metadata");
     let managed = metadata.remove(MANAGED_FIELDS);
     let observed = observed(&metadata, &object.object("spec"));
-    let metadata = managed.then(|| metadata.text());
-    if let Some(metadata) = metadata {
+    if managed {
+        let metadata = metadata.text();
         object.set("metadata", metadata);
     }
     Some(match observed {
@@ -85,8 +85,6 @@ pub(crate) fn read(body: &[u8]) -> Option<Read> {
         None => Read::Stateless,
     })
 }
-
-const MANAGED_FIELDS: &str = "managedFields";
 
 fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
     let version = version_in(metadata)?;
@@ -110,12 +108,6 @@ fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
             .and_then(|said| asked_json::paused(&said))
             .map(Box::new),
     })
-}
-
-/// Which state of which object that is.
-pub(crate) fn version(body: &[u8]) -> Option<Version> {
-    let object = Fields::of(std::str::from_utf8(body).ok()?)?;
-    version_in(&object.object("metadata"))
 }
 
 fn version_in(metadata: &Fields<'_>) -> Option<Version> {
