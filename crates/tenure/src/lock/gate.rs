@@ -6,7 +6,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,12 +22,18 @@ const FIRST_WRITES: usize = 16;
 const WRITES: usize = 64;
 /// Reads have places of their own: a thousand of them, after an outage, keep no renewal waiting.
 const READS: usize = 16;
-/// A call that takes longer asks for more places: so many are under way at once where answers are slow.
-const SLOW: Duration = Duration::from_millis(50);
-/// So does who waits for so long: the calls under way may be stuck.
+/// Who has waited for so long, and whose call then is slow, asks for more places: so many are under way at
+/// once where answers are slow. A server that stands still for a moment keeps nobody waiting for as long.
+const WAITED: Duration = Duration::from_millis(100);
+/// A slow call. At this pace the first places are just enough for a thousand renewals every two seconds.
+const SLOW: Duration = Duration::from_millis(30);
+/// Who waits for so long asks too: the calls under way may be stuck.
 const LONG_WAIT: Duration = Duration::from_millis(1500);
 /// They are doubled no sooner than so long after the last time.
 const GROWS_EVERY: Duration = Duration::from_millis(250);
+/// Half of them go when nobody has asked for so long: what is under way at once are connections, and those
+/// that find no room among the idle ones are closed, and opened again at the next call.
+const CALM: Duration = Duration::from_secs(10);
 
 /// The places. Clones share them.
 #[derive(Clone, Debug)]
@@ -39,9 +45,18 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 struct Places {
     free: Semaphore,
+    least: usize,
     most: usize,
-    /// How many there are by now, and since when.
-    all: Mutex<(usize, Instant)>,
+    all: Mutex<All>,
+}
+
+#[derive(Debug)]
+struct All {
+    count: usize,
+    /// When it was changed last.
+    since: Instant,
+    /// When somebody asked for more last.
+    asked: Instant,
 }
 
 impl Gate {
@@ -62,14 +77,19 @@ impl Gate {
     where
         F: Future<Output = Outcome<T>>,
     {
-        let until = Instant::now() + limit;
+        let came = Instant::now();
+        let until = came + limit;
         let places = if write { &self.writes } else { &self.reads };
         match timeout_at(until, places.take()).await {
-            Ok(_place) => {
+            Ok(place) => {
                 let began = Instant::now();
                 let outcome = call(until.saturating_duration_since(began)).await;
-                if began.elapsed() > SLOW {
+                let ended = Instant::now();
+                drop(place);
+                if began - came >= WAITED && ended - began >= SLOW {
                     places.grow();
+                } else {
+                    places.calm_down(ended);
                 }
                 outcome
             }
@@ -87,11 +107,17 @@ impl Gate {
 }
 
 impl Places {
-    fn new(first: usize, most: usize) -> Self {
+    fn new(least: usize, most: usize) -> Self {
+        let now = Instant::now();
         Self {
-            free: Semaphore::new(first),
+            free: Semaphore::new(least),
+            least,
             most,
-            all: Mutex::new((first, Instant::now())),
+            all: Mutex::new(All {
+                count: least,
+                since: now,
+                asked: now,
+            }),
         }
     }
 
@@ -111,17 +137,33 @@ impl Places {
 
     /// Twice as many, unless it was just so, up to the most.
     fn grow(&self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, since) = *all;
-        let more = count.min(self.most - count);
-        if more > 0 && since.elapsed() >= GROWS_EVERY {
+        let mut all = self.all();
+        let now = Instant::now();
+        all.asked = now;
+        let more = all.count.min(self.most - all.count);
+        if more > 0 && now - all.since >= GROWS_EVERY {
             self.free.add_permits(more);
-            *all = (count + more, Instant::now());
+            all.count += more;
+            all.since = now;
+        }
+    }
+
+    /// Half as many, where nobody has asked for more of late, down to the least; of those that are free.
+    fn calm_down(&self, now: Instant) {
+        let mut all = self.all();
+        let spare = (all.count - self.least).min(all.count / 2);
+        if spare > 0 && now - all.since.max(all.asked) >= CALM {
+            all.count -= self.free.forget_permits(spare);
+            all.since = now;
         }
     }
 
     fn count(&self) -> usize {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.all().count
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,6 +205,51 @@ mod tests {
         let (most, took) = thousand(Duration::from_millis(100)).await;
         assert_eq!(most, WRITES);
         assert!(took < Duration::from_millis(2500), "{took:?}");
+    }
+
+    /// Renewals of a thousand locks, one every two milliseconds, for so long. The calls that begin before
+    /// `slow` take a second, the others five milliseconds.
+    async fn renewals(gate: &Gate, seconds: u64, slow: Duration) {
+        let began = Instant::now();
+        let one = |number: u64| {
+            let gate = gate.clone();
+            async move {
+                sleep(Duration::from_millis(2 * number)).await;
+                let call = |_| async {
+                    let takes = if began.elapsed() < slow { 1000 } else { 5 };
+                    sleep(Duration::from_millis(takes)).await;
+                    Outcome::Done(())
+                };
+                gate.pass(true, Duration::from_secs(60), call).await
+            }
+        };
+        futures::future::join_all((0..seconds * 500).map(one)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_slow_server_asked_for_is_given_back_when_it_is_quick_again() {
+        let gate = Gate::new();
+        renewals(&gate, 3, Duration::from_secs(2)).await;
+        assert_eq!(gate.writes.count(), WRITES);
+        renewals(&gate, 25, Duration::ZERO).await;
+        assert_eq!(gate.writes.count(), FIRST_WRITES);
+        assert_eq!(gate.writes.free.available_permits(), FIRST_WRITES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_stands_still_for_a_moment_is_no_slow_one() {
+        let gate = Gate::new();
+        for _ in 0..20 {
+            let stall = Instant::now() + Duration::from_millis(60);
+            let all = (0..40).map(|_| {
+                gate.clone().pass(true, LIMIT, |_| async {
+                    tokio::time::sleep_until(stall.max(Instant::now() + SLOW / 10)).await;
+                    Outcome::Done(())
+                })
+            });
+            futures::future::join_all(all).await;
+            assert_eq!(gate.writes.count(), FIRST_WRITES);
+        }
     }
 
     #[tokio::test(start_paused = true)]
