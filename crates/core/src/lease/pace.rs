@@ -36,10 +36,10 @@ struct Race {
 
 const TOP_LEVEL: u32 = 6;
 
-/// Races without losing one until the spread is a step smaller: about one candidate in seven loses each.
-/// At the longest spread, which is for crowds of which one in seven would be many, only those in a row count
+/// Races without losing one until the spread is a step smaller: about one candidate in a dozen loses each.
+/// At the longest spread, which is for crowds of which one in a dozen would be many, only those in a row count
 /// that took longer than an eighth of it: who is few waits long for the first of them.
-const CALM_RACES: u32 = 4;
+const CALM_RACES: u32 = 8;
 
 /// Lease durations without a lost race until the spread is a step smaller, though nobody has raced.
 const CALM: u32 = 20;
@@ -215,7 +215,7 @@ mod tests {
         let mut races = |crowd: &mut Contention, took: u64| -> Vec<u32> {
             let mut now = now;
             let mut levels = Vec::new();
-            for epoch in 1..=40 {
+            for epoch in 1..=80 {
                 crowd.delay(now, epoch, &mut rng);
                 crowd.race_is_on(now, epoch);
                 now = now.after(Duration::from_millis(took));
@@ -230,7 +230,7 @@ mod tests {
             "it is a crowd still"
         );
         let mut mixed = crowd.clone();
-        for (epoch, took) in (1..).zip([130, 130, 130, 100].repeat(9)) {
+        for (epoch, took) in (1..).zip([130, 130, 130, 130, 130, 130, 130, 100].repeat(9)) {
             let began = now.after(Duration::from_secs(epoch));
             mixed.delay(began, 2 * epoch, &mut Rng::new(1));
             mixed.race_is_on(began, 2 * epoch);
@@ -246,7 +246,7 @@ mod tests {
         );
         let slow = races(&mut crowd, 130);
         let at = |level: u32| slow.iter().filter(|seen| **seen == level).count();
-        assert!((1..=TOP_LEVEL).all(|level| at(level) == 4), "{slow:?}");
+        assert!((1..=TOP_LEVEL).all(|level| at(level) == 8), "{slow:?}");
         assert_eq!(slow.last(), Some(&0));
         crowd.lost_a_race(now, now);
         crowd.race_is_on(now, 50);
