@@ -110,7 +110,11 @@ fn carry_out(task: Task) -> Result<ExitCode, Failure> {
         match task {
             Task::Demo(options) => demo::run(options).await,
             Task::DemoCandidate => demo::candidate::run().await,
-            Task::Campaign(options) => campaign::run(*options).await,
+            // A task of its own: each wake-up of what a runtime blocks on is a call of the kernel.
+            Task::Campaign(options) => match tokio::spawn(campaign::run(*options)).await {
+                Ok(code) => code,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            },
             #[cfg(unix)]
             Task::Run(options) => run::run(*options)
                 .await
