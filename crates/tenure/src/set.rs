@@ -48,7 +48,7 @@ use crate::{
 /// - **one watch** for each namespace, on all its Leases. A watch cannot be narrowed to several
 ///   names, so the right to it holds for the whole namespace ([`Rights::set`](crate::rbac::Rights::set),
 ///   `tenure rbac --set`). Without that right each lock is polled.
-/// - **one client**, with at most 64 writes (16 at first, and more where answers are slow) and 16 reads under
+/// - **one client**, with at most 16 writes (up to 64 where the API server is far away) and 16 reads under
 ///   way at once, and so few connections.
 ///   A call that waits for its turn waits within its call limit (rule L16), and validity counts from
 ///   before it waited (rule L1).

@@ -22,16 +22,18 @@ const FIRST_WRITES: usize = 16;
 const WRITES: usize = 64;
 /// Reads have places of their own: a thousand of them, after an outage, keep no renewal waiting.
 const READS: usize = 16;
-/// Who has waited for so long, and whose call then is slow, asks for more places: so many are under way at
-/// once where answers are slow. A server that stands still for a moment keeps nobody waiting for as long.
+/// Who has waited for so long asks for more places, where the server is far. A server that stands still for a
+/// moment keeps nobody waiting for as long.
 const WAITED: Duration = Duration::from_millis(100);
-/// A slow call. At this pace the first places are just enough for a thousand renewals every two seconds.
-const SLOW: Duration = Duration::from_millis(30);
-/// Who waits for so long asks too: the calls under way may be stuck.
+/// Of a server that is far no answer comes sooner. One that answers in less, if not always, is busy: more calls
+/// at once would make it no quicker. At this pace the first places are just enough for a thousand renewals every
+/// two seconds.
+const FAR: Duration = Duration::from_millis(30);
+/// Who waits for so long asks too, if not even each place has had an answer meanwhile: they may be stuck.
 const LONG_WAIT: Duration = Duration::from_millis(1500);
 /// They are doubled no sooner than so long after the last time.
 const GROWS_EVERY: Duration = Duration::from_millis(250);
-/// Half of them go when nobody has asked for so long: what is under way at once are connections, and those
+/// Half of them go when nobody has asked for so long, and so long the quickest answer counts: what is under way at once are connections, and those
 /// that find no room among the idle ones are closed, and opened again at the next call.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -57,6 +59,16 @@ struct All {
     since: Instant,
     /// When somebody asked for more last.
     asked: Instant,
+    answers: usize,
+    quickest: Quickest,
+}
+
+/// The quickest answer of late: how far away the server is, however busy.
+#[derive(Debug)]
+struct Quickest {
+    since: Instant,
+    before: Duration,
+    lately: Duration,
 }
 
 impl Gate {
@@ -86,7 +98,8 @@ impl Gate {
                 let outcome = call(until.saturating_duration_since(began)).await;
                 let ended = Instant::now();
                 drop(place);
-                if began - came >= WAITED && ended - began >= SLOW {
+                let far = places.answered(ended, ended - began);
+                if far && began - came >= WAITED {
                     places.grow();
                 } else {
                     places.calm_down(ended);
@@ -117,22 +130,50 @@ impl Places {
                 count: least,
                 since: now,
                 asked: now,
+                answers: 0,
+                quickest: Quickest {
+                    since: now,
+                    before: Duration::MAX,
+                    lately: Duration::MAX,
+                },
             }),
         }
     }
 
     /// In the order of those who ask.
     async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.free.try_acquire() {
+            return Some(place);
+        }
         let place = self.free.acquire();
         tokio::pin!(place);
         loop {
+            let before = self.all().answers;
             tokio::select! {
                 biased;
                 // It is never closed.
                 place = &mut place => return place.ok(),
-                () = sleep(LONG_WAIT) => self.grow(),
+                () = sleep(LONG_WAIT) => {
+                    let answers = self.all().answers.wrapping_sub(before);
+                    if answers < self.count() {
+                        self.grow();
+                    }
+                }
             }
         }
+    }
+
+    /// Whether the server is far, by an answer that took so long, and those before.
+    fn answered(&self, now: Instant, took: Duration) -> bool {
+        let mut all = self.all();
+        all.answers = all.answers.wrapping_add(1);
+        let quickest = &mut all.quickest;
+        if now - quickest.since >= CALM {
+            quickest.since = now;
+            quickest.before = std::mem::replace(&mut quickest.lately, Duration::MAX);
+        }
+        quickest.lately = quickest.lately.min(took);
+        quickest.lately.min(quickest.before) >= FAR
     }
 
     /// Twice as many, unless it was just so, up to the most.
@@ -229,11 +270,44 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_slow_server_asked_for_is_given_back_when_it_is_quick_again() {
         let gate = Gate::new();
-        renewals(&gate, 3, Duration::from_secs(2)).await;
+        renewals(&gate, 6, Duration::from_secs(4)).await;
         assert_eq!(gate.writes.count(), WRITES);
-        renewals(&gate, 25, Duration::ZERO).await;
+        renewals(&gate, 40, Duration::ZERO).await;
         assert_eq!(gate.writes.count(), FIRST_WRITES);
         assert_eq!(gate.writes.free.available_permits(), FIRST_WRITES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_busy_is_asked_no_more_at_once() {
+        let (gate, server) = (Gate::new(), Semaphore::new(1));
+        let one = || {
+            gate.clone().pass(true, Duration::from_secs(60), |_| async {
+                let _turn = server.acquire().await;
+                sleep(Duration::from_millis(4)).await;
+                Outcome::Done(())
+            })
+        };
+        futures::future::join_all((0..1000).map(|_| one())).await;
+        assert_eq!(gate.writes.count(), FIRST_WRITES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_far_from_now_on_is_known_to_be_by_and_by() {
+        let gate = Gate::new();
+        for far in [false, true] {
+            let takes = if far { FAR * 2 } else { FAR / 10 };
+            let until = Instant::now() + CALM * 3;
+            while Instant::now() < until {
+                let one = |_| async {
+                    sleep(takes).await;
+                    Outcome::Done(())
+                };
+                let all = (0..80).map(|_| gate.clone().pass(true, LIMIT, one));
+                futures::future::join_all(all).await;
+            }
+            let more = gate.writes.count() > FIRST_WRITES;
+            assert_eq!(more, far);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,7 +317,7 @@ mod tests {
             let stall = Instant::now() + Duration::from_millis(60);
             let all = (0..40).map(|_| {
                 gate.clone().pass(true, LIMIT, |_| async {
-                    tokio::time::sleep_until(stall.max(Instant::now() + SLOW / 10)).await;
+                    tokio::time::sleep_until(stall.max(Instant::now() + FAR / 10)).await;
                     Outcome::Done(())
                 })
             });
