@@ -215,6 +215,27 @@ fn a_binding_binds_the_role_to_the_service_account_of_its_own_namespace() {
 }
 
 #[test]
+fn the_rights_of_one_account_or_lock_do_not_replace_those_of_another() {
+    let of = |rights: Rights| rights.manifests()[1]["metadata"]["name"].clone();
+    let lease = |account: &str| Rights::new(Kind::Lease, "shop", account);
+    let names = [
+        of(lease("worker")),
+        of(lease("worker").set()),
+        of(lease("worker").name("nightly")),
+        of(lease("other").name("nightly")),
+        of(lease("far:worker").name("nightly")),
+        of(lease("worker").name("nightly").name("hourly")),
+        of(lease("worker").name("nightly").name("weekly")),
+        of(Rights::new(Kind::ConfigMap, "shop", "worker").name("nightly")),
+    ];
+    for (at, name) in names.iter().enumerate() {
+        assert!(!names[at + 1..].contains(name), "{names:?}");
+    }
+    let more = of(lease("worker").name("nightly").events());
+    assert_eq!(more, names[2], "more rights for the same replace them");
+}
+
+#[test]
 fn the_yaml_reads_back_as_the_manifests_whatever_the_names_look_like() {
     for name in ["nightly", "no", "1e3", "0x10", "null", "a.b-c", "yes: # no"] {
         let rights = Rights::new(Kind::ConfigMap, "shop", "true").name(name);
