@@ -259,10 +259,10 @@ fn idle(results: &Results) -> Goal {
         let etcd = of(who, "CPU of etcd")?;
         let own = of(who, "CPU of the process")?;
         Some(format!(
-            "{} reads/s; CPU in a minute: kube-apiserver +{} s, etcd +{} s, candidates {} s",
+            "{} reads/s; CPU in a minute: kube-apiserver {} s, etcd {} s, candidates {} s",
             show(reads),
-            show(server),
-            show(etcd),
+            more(server),
+            more(etcd),
             show(own)
         ))
     };
@@ -282,10 +282,8 @@ fn idle(results: &Results) -> Goal {
             let alone = Kind::Alone.name();
             let plain = of(alone, "CPU of kube-apiserver").zip(of(alone, "CPU of the process"));
             let plain = plain.map_or_else(String::new, |(server, own)| {
-                let (server, own) = (show(server), show(own));
-                format!(
-                    "; 300 plain watches of kube 5: kube-apiserver +{server} s, process {own} s"
-                )
+                let (server, own) = (more(server), show(own));
+                format!("; 300 plain watches of kube 5: kube-apiserver {server} s, process {own} s")
             });
             judge(reached, words + &plain)
         }
@@ -298,6 +296,12 @@ fn idle(results: &Results) -> Goal {
         tenure: told(LIBRARY).unwrap_or_else(|| NOT_HERE.to_owned()),
         verdict,
     }
+}
+
+/// What there is more than with nobody, which noise can make less.
+fn more(value: f64) -> String {
+    let sign = if value < 0.0 { "" } else { "+" };
+    format!("{sign}{}", show(value))
 }
 
 fn locks(results: &Results) -> [Goal; 2] {

@@ -200,8 +200,12 @@ impl Series {
         }
         values.sort_by(f64::total_cmp);
         let last = values.len().checked_sub(1)?;
-        // The nearest rank: a value that was measured, never one in between.
-        let at = |per_mille: usize| values[(last * per_mille).div_ceil(1000).min(last)];
+        // The nearest rank: the least value that so many of all do not exceed. It was measured, and is
+        // never one in between.
+        let at = |per_mille: usize| {
+            let rank = (values.len() * per_mille).div_ceil(1000);
+            values[rank.saturating_sub(1).min(last)]
+        };
         #[allow(clippy::cast_precision_loss, reason = "counts of rounds are small")]
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         Some(Self {
@@ -259,10 +263,12 @@ mod tests {
     fn quantiles_are_values_that_were_measured() {
         let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
         let series = Series::of("a", "ms", "x", values).expect("values");
-        assert_eq!((series.p50, series.p90, series.p99), (51.0, 91.0, 100.0));
+        assert_eq!((series.p50, series.p90, series.p99), (50.0, 90.0, 99.0));
         assert_eq!((series.n, series.max, series.mean), (100, 100.0, 50.5));
         let one = Series::of("a", "ms", "x", vec![7.0, f64::NAN]).expect("a value");
         assert_eq!((one.n, one.p50, one.p99), (1, 7.0, 7.0));
+        let few = Series::of("a", "ms", "x", vec![1.0, 2.0, 3.0]).expect("values");
+        assert_eq!((few.p50, few.p90, few.p99), (2.0, 3.0, 3.0));
         assert!(Series::of("a", "ms", "x", Vec::new()).is_none());
     }
 }
