@@ -81,6 +81,16 @@ fn picture(name: &str, what: &str, rows: &[&Series]) -> Option<String> {
             contestants.push(&row.contestant);
         }
     }
+    let end = |who: &str| {
+        let last = rows
+            .iter()
+            .rfind(|row| row.contestant == who && row.at.is_some());
+        last.map_or(0.0, |row| row.p50)
+    };
+    let lowest = contestants
+        .iter()
+        .copied()
+        .min_by(|one, other| end(one).total_cmp(&end(other)));
     for (number, contestant) in contestants.into_iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let theirs = rows.iter().filter(|row| row.contestant == contestant);
@@ -90,7 +100,13 @@ fn picture(name: &str, what: &str, rows: &[&Series]) -> Option<String> {
                 Some((axes.x(size), axes.y(row.p50), row.p50))
             })
             .collect();
-        line(&mut svg, contestant, colour, number, &points);
+        line(
+            &mut svg,
+            contestant,
+            colour,
+            lowest == Some(contestant),
+            &points,
+        );
     }
     svg.push_str("</svg>\n");
     Some(svg)
@@ -146,7 +162,7 @@ fn line(
     svg: &mut String,
     contestant: &str,
     colour: &str,
-    number: usize,
+    lowest: bool,
     points: &[(f64, f64, f64)],
 ) {
     let path: Vec<String> = points
@@ -158,12 +174,9 @@ fn line(
         "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
         path.join(" ")
     );
-    // Two lines that lie on each other are still told apart: one's values above it, one's below.
-    let beside = if number.is_multiple_of(2) {
-        18.0
-    } else {
-        -10.0
-    };
+    // Two lines that lie on each other are still told apart: the values of the one that ends lower are
+    // below it, the other's above.
+    let beside = if lowest { 18.0 } else { -10.0 };
     for (x, y, value) in points {
         let _ = writeln!(
             svg,
@@ -179,7 +192,7 @@ fn line(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{contestant}</text>",
             WIDTH - RIGHT + 8.0,
-            y + if number.is_multiple_of(2) { 12.0 } else { -6.0 }
+            y + if lowest { 12.0 } else { -6.0 }
         );
     }
 }
