@@ -81,32 +81,24 @@ fn picture(name: &str, what: &str, rows: &[&Series]) -> Option<String> {
             contestants.push(&row.contestant);
         }
     }
-    let end = |who: &str| {
-        let last = rows
-            .iter()
-            .rfind(|row| row.contestant == who && row.at.is_some());
-        last.map_or(0.0, |row| row.p50)
-    };
-    let lowest = contestants
-        .iter()
-        .copied()
-        .min_by(|one, other| end(one).total_cmp(&end(other)));
-    for (number, contestant) in contestants.into_iter().enumerate() {
-        let colour = COLOURS[number % COLOURS.len()];
+    let points = |contestant: &str| -> Vec<(f64, f64, f64)> {
         let theirs = rows.iter().filter(|row| row.contestant == contestant);
-        let points: Vec<(f64, f64, f64)> = theirs
-            .filter_map(|row| {
-                let size = f64::from(row.at?);
-                Some((axes.x(size), axes.y(row.p50), row.p50))
-            })
-            .collect();
-        line(
-            &mut svg,
-            contestant,
-            colour,
-            lowest == Some(contestant),
-            &points,
-        );
+        let places = theirs.filter_map(|row| {
+            let size = f64::from(row.at?);
+            Some((axes.x(size), axes.y(row.p50), row.p50))
+        });
+        places.collect()
+    };
+    let lines: Vec<_> = contestants
+        .into_iter()
+        .map(|who| (who, points(who)))
+        .collect();
+    // Downwards, as pictures count.
+    let end = |line: usize| lines[line].1.last().map_or(0.0, |(_, y, _)| *y);
+    let lowest = (0..lines.len()).min_by(|one, other| end(*other).total_cmp(&end(*one)));
+    for (number, (contestant, points)) in lines.iter().enumerate() {
+        let colour = COLOURS[number % COLOURS.len()];
+        line(&mut svg, contestant, colour, lowest == Some(number), points);
     }
     svg.push_str("</svg>\n");
     Some(svg)

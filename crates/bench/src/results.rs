@@ -204,7 +204,7 @@ impl Series {
         // never one in between.
         let at = |per_mille: usize| {
             let rank = (values.len() * per_mille).div_ceil(1000);
-            values[rank.saturating_sub(1).min(last)]
+            values[rank - 1]
         };
         #[allow(clippy::cast_precision_loss, reason = "counts of rounds are small")]
         let mean = values.iter().sum::<f64>() / values.len() as f64;

@@ -47,3 +47,27 @@ pub(crate) fn yaml(kind: Kind, names: &[String], namespace: &str, account: &str)
          - kind: ServiceAccount\n  name: \"{account}\"\n  namespace: \"{home}\"\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_is_called_by_the_kind_the_lock_and_the_account() {
+        let yaml = |kind, account| yaml(kind, &["ops".to_owned()], "shop", account);
+        assert!(yaml(Kind::Lease, "eve").contains("name: \"tenure-steer-lease-ops-eve\"\n"));
+        for kind in [Kind::Lease, Kind::ConfigMap, Kind::LeaderLock] {
+            for account in ["eve", "far:eve", "a-b"] {
+                let yaml = yaml(kind, account);
+                let name = yaml
+                    .split('"')
+                    .find(|word| word.starts_with("tenure-"))
+                    .unwrap();
+                assert!(
+                    crate::names::subdomain("role", name).is_ok() && name.len() <= 63,
+                    "{name}"
+                );
+            }
+        }
+    }
+}

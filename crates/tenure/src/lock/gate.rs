@@ -98,12 +98,7 @@ impl Gate {
                 let outcome = call(until.saturating_duration_since(began)).await;
                 let ended = Instant::now();
                 drop(place);
-                let far = places.answered(ended, ended - began);
-                if far && began - came >= WAITED {
-                    places.grow();
-                } else {
-                    places.calm_down(ended);
-                }
+                places.answered(began - came, ended - began, ended);
                 outcome
             }
             // It never left.
@@ -142,6 +137,7 @@ impl Places {
 
     /// In the order of those who ask.
     async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        // Nearly always.
         if let Ok(place) = self.free.try_acquire() {
             return Some(place);
         }
@@ -154,32 +150,29 @@ impl Places {
                 // It is never closed.
                 place = &mut place => return place.ok(),
                 () = sleep(LONG_WAIT) => {
-                    let answers = self.all().answers.wrapping_sub(before);
-                    if answers < self.count() {
-                        self.grow();
+                    let mut all = self.all();
+                    if all.answers.wrapping_sub(before) < all.count {
+                        self.grow(&mut all, Instant::now());
                     }
                 }
             }
         }
     }
 
-    /// Whether the server is far, by an answer that took so long, and those before.
-    fn answered(&self, now: Instant, took: Duration) -> bool {
+    /// There is an answer, `took` after its call, which had waited before.
+    fn answered(&self, waited: Duration, took: Duration, now: Instant) {
         let mut all = self.all();
         all.answers = all.answers.wrapping_add(1);
-        let quickest = &mut all.quickest;
-        if now - quickest.since >= CALM {
-            quickest.since = now;
-            quickest.before = std::mem::replace(&mut quickest.lately, Duration::MAX);
+        let far = all.quickest.with(took, now) >= FAR;
+        if far && waited >= WAITED {
+            self.grow(&mut all, now);
+        } else {
+            self.calm_down(&mut all, now);
         }
-        quickest.lately = quickest.lately.min(took);
-        quickest.lately.min(quickest.before) >= FAR
     }
 
     /// Twice as many, unless it was just so, up to the most.
-    fn grow(&self) {
-        let mut all = self.all();
-        let now = Instant::now();
+    fn grow(&self, all: &mut All, now: Instant) {
         all.asked = now;
         let more = all.count.min(self.most - all.count);
         if more > 0 && now - all.since >= GROWS_EVERY {
@@ -190,8 +183,7 @@ impl Places {
     }
 
     /// Half as many, where nobody has asked for more of late, down to the least; of those that are free.
-    fn calm_down(&self, now: Instant) {
-        let mut all = self.all();
+    fn calm_down(&self, all: &mut All, now: Instant) {
         let spare = (all.count - self.least).min(all.count / 2);
         if spare > 0 && now - all.since.max(all.asked) >= CALM {
             all.count -= self.free.forget_permits(spare);
@@ -205,6 +197,18 @@ impl Places {
 
     fn all(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Quickest {
+    /// How long the quickest took, this one among them.
+    fn with(&mut self, took: Duration, now: Instant) -> Duration {
+        if now - self.since >= CALM {
+            self.since = now;
+            self.before = std::mem::replace(&mut self.lately, Duration::MAX);
+        }
+        self.lately = self.lately.min(took);
+        self.lately.min(self.before)
     }
 }
 
@@ -361,7 +365,7 @@ mod tests {
         let gate = Gate::new();
         while gate.writes.count() < WRITES {
             sleep(GROWS_EVERY).await;
-            gate.writes.grow();
+            gate.writes.grow(&mut gate.writes.all(), Instant::now());
         }
         let _held = all_of(&gate.writes).await;
         let call = gate.clone().pass(true, LIMIT, |_| async {

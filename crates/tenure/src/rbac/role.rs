@@ -74,6 +74,7 @@ mod tests {
         for one in &all {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(one.len() <= LONGEST && one.chars().all(plain), "{one}");
+            assert!(!one.ends_with('-'), "{one}");
         }
         assert_eq!(all[1], "tenure-lease-ops-eve");
         assert_eq!(
