@@ -23,6 +23,8 @@ pub(super) struct Release {
     /// How many releases were sent.
     sent: usize,
     check: bool,
+    /// Why the last one was refused.
+    refused: Option<Arc<str>>,
     until: Instant,
     /// Whom it names (L22).
     successor: Option<Arc<str>>,
@@ -44,6 +46,7 @@ impl LeaseElector {
             writes,
             sent: 0,
             check: false,
+            refused: None,
             until: self.now.mono.after(self.config.timing.renew_deadline()),
             successor: term.successor,
             reason: term.leaving.unwrap_or(LossReason::SteppedDown),
@@ -58,14 +61,17 @@ impl LeaseElector {
         let Phase::Releasing(release) = &self.phase else {
             return;
         };
+        let failed = |why: &str| release.refused.clone().unwrap_or_else(|| why.into());
         if now >= release.until {
-            self.release_failed("no answer in time".into());
+            let error = failed("no answer in time");
+            self.release_failed(error);
         } else if release.check {
             self.send_read();
         } else if release.sent < MOST_SENT {
             self.send_release();
         } else {
-            self.release_failed("the API server kept refusing it".into());
+            let error = failed("the API server kept refusing it");
+            self.release_failed(error);
         }
     }
 
@@ -109,7 +115,14 @@ impl LeaseElector {
             }
             // Nothing is left to be released.
             Outcome::NotFound(_) => self.released(),
-            Outcome::Refused(error) => self.release_failed(error),
+            // It was not made: the Lease is as it was. What refused it may be gone soon, and a Lease that
+            // is not freed keeps everybody waiting.
+            Outcome::Refused(error) => {
+                self.pause.failed(self.now.mono, &mut self.rng);
+                if let Phase::Releasing(release) = &mut self.phase {
+                    release.refused = Some(error);
+                }
+            }
         }
     }
 
@@ -120,6 +133,7 @@ impl LeaseElector {
                 let Phase::Releasing(release) = &mut self.phase else {
                     return;
                 };
+                release.refused = None;
                 if release.writes.iter().any(|write| observed.is(write)) {
                     release.base = observed;
                     release.check = false;

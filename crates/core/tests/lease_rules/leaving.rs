@@ -1,5 +1,7 @@
 //! How a Lease is left: L10, L11.
 
+use std::sync::Arc;
+
 use tenure_core::{
     Command, Elector as _, LossReason, Notice, Outcome, Status, Version, lease::Request,
 };
@@ -156,19 +158,46 @@ fn l11_a_lost_term_is_not_released() {
 }
 
 #[test]
-fn l11_a_release_over_nothing_is_done_and_one_that_is_refused_is_told() {
+fn l11_a_release_over_nothing_is_done() {
     let mut bench = Bench::leading(6);
     bench.command(Command::WorkEnded { release: true });
     let (id, _, _) = bench.write();
     bench.answer(id, Outcome::Conflict);
     bench.read_is(absent());
     assert!(bench.told(|n| *n == Notice::Released));
+}
 
+#[test]
+fn l11_a_release_that_is_refused_was_not_made_and_is_sent_again() {
     let mut bench = Bench::leading(6);
     bench.command(Command::WorkEnded { release: true });
-    let (id, _, _) = bench.write();
-    bench.answer(id, Outcome::Refused("forbidden".into()));
-    assert!(bench.told(|n| matches!(n, Notice::ReleaseFailed { .. })));
+    for why in ["no place", "a webhook"] {
+        bench.until_a_call();
+        let (id, base, _) = bench.write();
+        assert_eq!(base, Some(Version::new("u", "6")));
+        bench.answer(id, Outcome::Refused(why.into()));
+    }
+    bench.until_a_call();
+    let (id, _, write) = bench.write();
+    bench.answer(id, Outcome::Done(stored(&write, "u", 7)));
+    assert!(bench.told(|n| *n == Notice::Released) && !failed_release(&bench));
+}
+
+#[test]
+fn l11_a_release_that_is_always_refused_is_given_up_soon_with_what_was_said_last() {
+    let mut bench = Bench::leading(6);
+    bench.command(Command::WorkEnded { release: true });
+    for why in ["a webhook", "a webhook", "forbidden"] {
+        assert!(!failed_release(&bench));
+        bench.until_a_call();
+        let (id, _, _) = bench.write();
+        bench.answer(id, Outcome::Refused(why.into()));
+    }
+    bench.until(1000);
+    let why = "forbidden".into();
+    assert!(bench.told(|n| *n == Notice::ReleaseFailed { error: Arc::clone(&why) }));
+    bench.until(60_000);
+    assert!(bench.calls.is_empty());
 }
 
 #[test]
