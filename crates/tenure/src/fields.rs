@@ -1,57 +1,122 @@
 //! A JSON object as its fields, each value as the text that it is: what nobody here reads is neither
-//! taken apart nor put together again, and goes back to the server as it came (L5).
+//! taken apart nor put together again, and goes back to the server as it came (L5). Of the objects in it
+//! those that are looked into are read in the same go.
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Names and values, in the order of the text. Of a name that stands there twice the last counts, as it
 /// does everywhere.
-#[derive(Debug, Default)]
-pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+///
+/// A borrowed name has nothing in it that would have to be escaped: it stands so in the text, or in this crate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+#[derive(Clone, Debug)]
+enum Node<'a> {
+    Text(Cow<'a, str>),
+    Object(Fields<'a>),
+}
+
+/// What is looked into, and what is not even kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) objects: &'static [(&'static str, Shape)],
+    pub(crate) left_out: &'static [&'static str],
+}
+
+impl Shape {
+    /// No object is looked into, and everything is kept.
+    pub(crate) const FLAT: Self = Self {
+        objects: &[],
+        left_out: &[],
+    };
+}
 
 impl<'a> Fields<'a> {
     /// `None` if the text is no JSON, or not an object.
     pub(crate) fn of(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+        read(json, Shape::FLAT)
     }
 
-    /// The text of that value.
+    /// The same, of that shape. Where something else stands than an object that `shape` names, all is kept.
+    pub(crate) fn shaped(json: &'a str, shape: Shape) -> Option<Self> {
+        read(json, shape).or_else(|| Self::of(json))
+    }
+
+    /// The text of that value, unless it is an object that was looked into.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let mut fields = self.0.iter().rev();
-        fields.find(|(n, _)| n == name).map(|(_, value)| &**value)
+        match self.node(name)? {
+            Node::Text(text) => Some(text),
+            Node::Object(_) => None,
+        }
     }
 
     /// The string that it is.
     pub(crate) fn string(&self, name: &str) -> Option<Cow<'_, str>> {
-        let text: Text<'_> = serde_json::from_str(self.get(name)?).ok()?;
-        Some(text.0)
+        let json = self.get(name)?;
+        let inside = json
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        match inside {
+            // Without an escape it stands there as it is.
+            Some(text) if memchr::memchr2(b'\\', b'"', text.as_bytes()).is_none() => {
+                Some(text.into())
+            }
+            _ => serde_json::from_str(json).ok().map(|Text(text)| text),
+        }
     }
 
     /// The object that it is; an empty one where it is missing or something else.
-    pub(crate) fn object(&self, name: &str) -> Fields<'_> {
-        self.get(name).and_then(Fields::of).unwrap_or_default()
+    pub(crate) fn object(&self, name: &str) -> Cow<'_, Fields<'_>> {
+        match self.node(name) {
+            Some(Node::Object(object)) => Cow::Borrowed(object),
+            Some(Node::Text(text)) => Cow::Owned(Fields::of(text).unwrap_or_default()),
+            None => Cow::default(),
+        }
+    }
+
+    /// The object that stands there, to be changed. Whatever else does is replaced by one.
+    pub(crate) fn object_mut(&mut self, name: &'static str) -> &mut Self {
+        let at = self.at(name).unwrap_or_else(|| {
+            let empty = Node::Object(Self::default());
+            self.0.push((name.into(), empty));
+            self.0.len() - 1
+        });
+        let node = &mut self.0[at].1;
+        if let Node::Text(text) = node {
+            let object = match text {
+                Cow::Borrowed(text) => Self::of(text),
+                Cow::Owned(text) => Fields::of(text).map(Fields::owned),
+            };
+            *node = Node::Object(object.unwrap_or_default());
+        }
+        match node {
+            Node::Object(object) => object,
+            Node::Text(_) => unreachable!("made an object just above"),
+        }
     }
 
     /// Put this JSON there.
-    pub(crate) fn set(&mut self, name: impl Into<Cow<'a, str>>, json: impl Into<Cow<'a, str>>) {
-        let name = name.into();
-        self.remove(&name);
-        self.0.push((name, json.into()));
+    pub(crate) fn set(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        json: impl Into<Cow<'a, str>>,
+    ) {
+        let (name, node) = (name.into(), Node::Text(json.into()));
+        match self.at(&name) {
+            Some(at) => self.0[at].1 = node,
+            None => self.0.push((name, node)),
+        }
     }
 
     /// Put this string there.
-    pub(crate) fn set_string(&mut self, name: impl Into<Cow<'a, str>>, text: &str) {
-        self.set(name, quoted(text));
-    }
-
-    /// Change the object that stands there. Whatever else does is replaced by one.
-    pub(crate) fn edit(&mut self, name: &'a str, edit: impl FnOnce(&mut Fields<'_>)) {
-        let mut object = self.object(name);
-        edit(&mut object);
-        let text = object.text();
-        self.set(name, text);
+    pub(crate) fn set_string(&mut self, name: impl Into<Cow<'static, str>>, text: &str) {
+        let mut json = String::with_capacity(text.len() + text.len() / 4 + 2);
+        quote(text, &mut json);
+        self.set(name, json);
     }
 
     /// Whether it was there.
@@ -61,43 +126,108 @@ impl<'a> Fields<'a> {
         self.0.len() < before
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.0.iter().map(|(name, node)| (&**name, node.text()))
     }
 
     /// As JSON.
     pub(crate) fn text(&self) -> String {
-        let lengths = self.0.iter().map(|(name, value)| name.len() + value.len());
-        // Quotes, colons and commas too; a name that needs escapes makes it grow.
-        let mut json = String::with_capacity(lengths.sum::<usize>() + 4 * self.0.len() + 2);
-        json.push('{');
-        for (name, value) in self.iter() {
-            if json.len() > 1 {
-                json.push(',');
-            }
-            json.push_str(&quoted(name));
-            json.push(':');
-            json.push_str(value);
-        }
-        json.push('}');
+        let mut json = String::with_capacity(self.len());
+        self.write(&mut json);
         json
     }
-}
 
-fn quoted(text: &str) -> String {
-    // Text is always JSON once it is quoted.
-    serde_json::to_string(text).unwrap_or_default()
-}
+    fn node(&self, name: &str) -> Option<&Node<'a>> {
+        Some(&self.0[self.at(name)?].1)
+    }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(All)
+    fn at(&self, name: &str) -> Option<usize> {
+        self.0.iter().rposition(|(n, _)| n == name)
+    }
+
+    /// How long the text is, unless names need escapes: quotes, colons, commas and braces too.
+    fn len(&self) -> usize {
+        let fields = self
+            .0
+            .iter()
+            .map(|(name, node)| name.len() + node.len() + 4);
+        fields.sum::<usize>() + 2 - usize::from(!self.0.is_empty())
+    }
+
+    fn write(&self, json: &mut String) {
+        json.push('{');
+        for (index, (name, node)) in self.0.iter().enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            match name {
+                Cow::Borrowed(plain) => json.extend(["\"", plain, "\""]),
+                Cow::Owned(any) => quote(any, json),
+            }
+            json.push(':');
+            match node {
+                Node::Text(text) => json.push_str(text),
+                Node::Object(object) => object.write(json),
+            }
+        }
+        json.push('}');
+    }
+
+    fn owned<'b>(self) -> Fields<'b> {
+        let fields = self.0.into_iter();
+        let owned = fields.map(|(name, node)| (name.into_owned().into(), node.owned()));
+        Fields(owned.collect())
     }
 }
 
-struct All;
+impl<'a> Node<'a> {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Object(object) => Cow::Owned(object.text()),
+        }
+    }
 
-impl<'de> Visitor<'de> for All {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Object(object) => object.len(),
+        }
+    }
+
+    fn owned<'b>(self) -> Node<'b> {
+        match self {
+            Self::Text(text) => Node::Text(text.into_owned().into()),
+            Self::Object(object) => Node::Object(object.owned()),
+        }
+    }
+}
+
+/// Append `text` as a JSON string.
+fn quote(text: &str, json: &mut String) {
+    let plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+    // Without an end in between: many bytes at once.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        // Text is always JSON once it is quoted.
+        json.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+}
+
+fn read(json: &str, shape: Shape) -> Option<Fields<'_>> {
+    let mut text = serde_json::Deserializer::from_str(json);
+    let fields = text.deserialize_map(Object(shape)).ok()?;
+    text.end().ok()?;
+    Some(fields)
+}
+
+/// An object of that shape.
+struct Object(Shape);
+
+impl<'de> Visitor<'de> for Object {
     type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,10 +236,45 @@ impl<'de> Visitor<'de> for All {
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Vec::with_capacity(8);
-        while let Some((name, value)) = from.next_entry::<Text<'de>, &'de RawValue>()? {
-            fields.push((name.0, Cow::Borrowed(value.get())));
+        while let Some(Text(name)) = from.next_key()? {
+            if self.0.left_out.contains(&&*name) {
+                from.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let looked_into = self.0.objects.iter().find(|(n, _)| *n == name);
+            let node = match looked_into {
+                Some((_, shape)) => from.next_value_seed(Object(*shape))?,
+                None => Node::Text(from.next_value::<&RawValue>()?.get().into()),
+            };
+            fields.push((name, node));
         }
         Ok(Fields(fields))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Object {
+    type Value = Node<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node<'de>, D::Error> {
+        struct ObjectOrNull(Shape);
+
+        impl<'de> Visitor<'de> for ObjectOrNull {
+            type Value = Node<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object, or null")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<Node<'de>, A::Error> {
+                Object(self.0).visit_map(from).map(Node::Object)
+            }
+
+            fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+                Ok(Node::Text(Cow::Borrowed("null")))
+            }
+        }
+
+        from.deserialize_any(ObjectOrNull(self.0))
     }
 }
 
@@ -167,6 +332,56 @@ mod tests {
         assert!(fields.remove("s") && !fields.remove("s"));
         let read: Value = serde_json::from_str(&fields.text()).unwrap();
         assert_eq!(read, json!({"a": "q\"", "n": null, "o": {"k": "v"}}));
+    }
+
+    #[test]
+    fn of_what_is_looked_into_the_same_is_read_and_written() {
+        const SHAPE: Shape = Shape {
+            objects: &[(
+                "o",
+                Shape {
+                    objects: &[("inner", Shape::FLAT)],
+                    left_out: &["x"],
+                },
+            )],
+            left_out: &[],
+        };
+        let json = r#"{"a":1,"o":{"x":[{}],"inner":{"k":"v\u0041"},"n":1e400},"x":null}"#;
+        let kept = r#"{"a":1,"o":{"inner":{"k":"v\u0041"},"n":1e400},"x":null}"#;
+        let mut fields = Fields::shaped(json, SHAPE).unwrap();
+        assert_eq!(fields.text(), kept);
+        assert_eq!(fields.text().len(), fields.text().capacity());
+        assert_eq!(fields.get("o"), None);
+        let inner = fields.object("o").object("inner").text();
+        assert_eq!(inner, r#"{"k":"v\u0041"}"#);
+        fields.object_mut("o").object_mut("inner").set("k", "2");
+        assert_eq!(fields.text(), kept.replace(r#""v\u0041""#, "2"));
+        // Whatever else stands there is kept as well as it can be.
+        for other in ["null", "[1]", "\"{}\"", "7", "{}"] {
+            let json = format!("{{\"o\":{{\"inner\":{other}}}}}");
+            assert_eq!(Fields::shaped(&json, SHAPE).unwrap().text(), json);
+            let json = format!("{{\"o\":{other}}}");
+            let mut fields = Fields::shaped(&json, SHAPE).unwrap();
+            assert_eq!(fields.text(), json);
+            assert_eq!(fields.object("o").text(), "{}");
+            fields.object_mut("o").set("k", "2");
+            assert_eq!(fields.text(), r#"{"o":{"k":2}}"#);
+        }
+        for broken in [
+            r#"{"o":{"x":[}}"#,
+            r#"{"o":{"inner":{"k"}}}"#,
+            r#"{"o":{}}x"#,
+        ] {
+            assert!(Fields::shaped(broken, SHAPE).is_none(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_object_in_a_text_that_was_put_there_can_be_changed_too() {
+        let mut fields = Fields::default();
+        fields.set("o", r#"{"a":{"b":1}}"#.to_owned());
+        fields.object_mut("o").object_mut("a").set_string("c", "\n");
+        assert_eq!(fields.text(), r#"{"o":{"a":{"b":1,"c":"\n"}}}"#);
     }
 
     #[test]

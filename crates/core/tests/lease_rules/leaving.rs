@@ -195,7 +195,10 @@ fn l11_a_release_that_is_always_refused_is_given_up_soon_with_what_was_said_last
     }
     bench.until(1000);
     let why = "forbidden".into();
-    assert!(bench.told(|n| *n == Notice::ReleaseFailed { error: Arc::clone(&why) }));
+    assert!(bench.told(|n| *n
+        == Notice::ReleaseFailed {
+            error: Arc::clone(&why)
+        }));
     bench.until(60_000);
     assert!(bench.calls.is_empty());
 }

@@ -1,14 +1,12 @@
 //! The answer to a watch as events: one line each, read no further than an object is long, and
 //! only those of the object that was asked for, where it was one.
 
-use std::borrow::Cow;
-
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use kube::{Client, client::Body, core::Status};
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
+use super::head::{Head, Line};
 use crate::{
     call::{shorten, with_causes},
     object,
@@ -22,20 +20,23 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 /// What a watch shows.
 #[derive(Debug)]
 pub(super) enum Shown {
-    Seen(Sent),
-    Gone(Sent),
+    Seen(Heard),
+    Gone(Heard),
     /// Everything up to its resourceVersion was shown.
-    Bookmark(Sent),
+    Bookmark(Heard),
 }
 
-/// An object, of which only the head has been read.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
+/// An event that was read so far as to tell whose it is.
+#[derive(Debug)]
+pub(super) struct Heard {
     pub(super) name: Option<Box<str>>,
     pub(super) resource_version: Option<Box<str>>,
-    /// The event that it came in.
     line: Bytes,
 }
+
+/// The object of an event, whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent(Bytes);
 
 /// Why a watch ended, for people, and whether it was refused for want of a right.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,56 +56,50 @@ pub(super) struct Events {
     name: Option<String>,
 }
 
-/// `O` is as much of the object as is looked at.
-#[derive(Deserialize)]
-struct Line<'a, O> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    object: O,
-}
-
-/// Whatever else an object is.
-#[derive(Default, Deserialize)]
-struct Head {
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Option<Box<str>>,
-    resource_version: Option<Box<str>>,
-}
-
-impl Sent {
+impl Heard {
     #[cfg(test)]
     pub(super) fn of(object: &Value) -> Self {
         let line = serde_json::json!({"type": "ADDED", "object": object}).to_string();
         match understand(&line.into()) {
-            Ok(Shown::Seen(sent)) => sent,
+            Ok(Shown::Seen(heard)) => heard,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// One that ends in the middle.
+    #[cfg(test)]
+    pub(super) fn broken(name: &str, version: &str) -> Self {
+        Self {
+            name: Some(name.into()),
+            resource_version: Some(version.into()),
+            line: Bytes::from_static(b"{\"type\":\"ADDED\",\"object\":{"),
         }
     }
 
     fn with(head: Head, line: &Bytes) -> Self {
         Self {
-            name: head.metadata.name,
-            resource_version: head.metadata.resource_version,
+            name: head.name,
+            resource_version: head.resource_version,
             line: line.clone(),
         }
     }
 
-    /// The whole object, as it was sent.
+    /// Its object.
+    pub(super) fn whole(&self) -> Result<Sent, End> {
+        let line = line(&self.line)?;
+        Ok(Sent(self.line.slice_ref(line.object.get().as_bytes())))
+    }
+}
+
+impl Sent {
+    /// As it was sent.
     pub(super) fn json(&self) -> &[u8] {
-        let line = serde_json::from_slice(&self.line);
-        let object = line.map(|line: Line<'_, &RawValue>| line.object.get());
-        // It was read when it came.
-        object.unwrap_or_default().as_bytes()
+        &self.0
     }
 
-    /// The whole object, taken apart.
+    /// Taken apart.
     pub(super) fn object(&self) -> Value {
-        object::parse(self.json()).unwrap_or_default()
+        object::parse(&self.0).unwrap_or_default()
     }
 }
 
@@ -164,7 +159,10 @@ impl Events {
                     // A last event without its end of line may be whole; a piece of one is not.
                     let rest = self.read.split().freeze();
                     self.searched = 0;
-                    return Ok(self.understand(&rest).unwrap_or_default());
+                    return match Line::of(&rest) {
+                        Ok(_) => self.understand(&rest),
+                        Err(_) => Ok(None),
+                    };
                 }
             }
         }
@@ -173,7 +171,7 @@ impl Events {
     /// The next whole line that was read.
     fn line(&mut self) -> Option<Bytes> {
         let unsearched = self.read.get(self.searched..).unwrap_or_default();
-        let Some(at) = unsearched.iter().position(|byte| *byte == b'\n') else {
+        let Some(at) = memchr::memchr(b'\n', unsearched) else {
             self.searched = self.read.len();
             return None;
         };
@@ -190,8 +188,8 @@ impl Events {
         }
         let shown = understand(line)?;
         let mine = match &shown {
-            Shown::Seen(sent) | Shown::Gone(sent) => {
-                self.name.is_none() || self.name.as_deref() == sent.name.as_deref()
+            Shown::Seen(heard) | Shown::Gone(heard) => {
+                self.name.is_none() || self.name.as_deref() == heard.name.as_deref()
             }
             Shown::Bookmark(_) => true,
         };
@@ -200,20 +198,16 @@ impl Events {
 }
 
 fn understand(text: &Bytes) -> Result<Shown, End> {
-    // Nearly all lines are read once: what is no head of an object is looked at again.
-    if let Ok(line) = serde_json::from_slice::<Line<'_, Head>>(text)
-        && let Some(shown) = shown(&line.kind)
+    // Nearly all lines are read so far: what is no head of an object is looked at again.
+    if let Some((kind, head)) = Head::of(text)
+        && let Some(shown) = shown(&kind)
     {
-        return Ok(shown(Sent::with(line.object, text)));
+        return Ok(shown(Heard::with(head, text)));
     }
-    let line: Line<'_, &RawValue> = serde_json::from_slice(text).map_err(|error| {
-        let begins = String::from_utf8_lossy(&text[..text.len().min(1024)]);
-        let begins = shorten(begins.trim());
-        End::because(format!("this is no event of a watch ({error}): {begins}"))
-    })?;
+    let line = line(text)?;
     if let Some(shown) = shown(&line.kind) {
         // What has no such head has no name either: it is nobody's.
-        return Ok(shown(Sent::with(Head::default(), text)));
+        return Ok(shown(Heard::with(Head::default(), text)));
     }
     if line.kind == "ERROR" {
         let status: Value = serde_json::from_str(line.object.get()).unwrap_or_default();
@@ -229,8 +223,17 @@ fn understand(text: &Bytes) -> Result<Shown, End> {
     Err(End::because(format!("{other:?} is no event of a watch")))
 }
 
+/// The line, read to its end.
+fn line(text: &Bytes) -> Result<Line<'_>, End> {
+    Line::of(text).map_err(|error| {
+        let begins = String::from_utf8_lossy(&text[..text.len().min(1024)]);
+        let begins = shorten(begins.trim());
+        End::because(format!("this is no event of a watch ({error}): {begins}"))
+    })
+}
+
 /// What an event of that type shows of its object.
-fn shown(kind: &str) -> Option<fn(Sent) -> Shown> {
+fn shown(kind: &str) -> Option<fn(Heard) -> Shown> {
     match kind {
         "ADDED" | "MODIFIED" => Some(Shown::Seen),
         "DELETED" => Some(Shown::Gone),
@@ -305,8 +308,11 @@ mod tests {
         let mut kinds = String::new();
         loop {
             match events.next().await {
-                Ok(Some(Shown::Seen(_))) => kinds.push('s'),
-                Ok(Some(Shown::Gone(_))) => kinds.push('g'),
+                Ok(Some(Shown::Seen(heard) | Shown::Gone(heard))) => match heard.whole() {
+                    Ok(sent) if sent.json().is_empty() => panic!("an object without a text"),
+                    Ok(_) => kinds.push('o'),
+                    Err(end) => return (kinds, Some(end.error)),
+                },
                 Ok(Some(Shown::Bookmark(_))) => kinds.push('b'),
                 Ok(None) => return (kinds, None),
                 Err(end) => return (kinds, Some(end.error)),
@@ -321,10 +327,10 @@ mod tests {
         for size in 1..text.len() {
             let pieces = text.as_bytes().chunks(size).map(Bytes::copy_from_slice);
             let told = all(pieces.collect()).await;
-            assert_eq!(told, ("sbgs".to_owned(), None), "{size}");
+            assert_eq!(told, ("oboo".to_owned(), None), "{size}");
         }
         let cut = Bytes::from(event("ADDED", "mine") + "{\"type\":\"MODI");
-        assert_eq!(all(vec![cut]).await, ("s".to_owned(), None));
+        assert_eq!(all(vec![cut]).await, ("o".to_owned(), None));
     }
 
     #[tokio::test]
@@ -338,7 +344,7 @@ mod tests {
             }
         }
         text += &event("ADDED", "mine");
-        assert_eq!(all(vec![text.into()]).await, ("s".to_owned(), None));
+        assert_eq!(all(vec![text.into()]).await, ("o".to_owned(), None));
     }
 
     #[tokio::test]
@@ -347,6 +353,10 @@ mod tests {
             ("{\"type\":\"NEW\",\"object\":{}}", "NEW"),
             ("<html>", "<html>"),
             ("\u{1}[[[", "no event"),
+            (
+                "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"mine\",\"resourceVersion\":\"5\"}]",
+                "no event",
+            ),
             ("{\"type\":\"ERROR\",\"object\":null}", "no reason"),
             (
                 "{\"type\":\"ERROR\",\"object\":{\"code\":410,\"message\":\"too old\"}}",
@@ -355,7 +365,7 @@ mod tests {
         ] {
             let text = event("ADDED", "mine") + line + "\n";
             let (kinds, error) = all(vec![text.into()]).await;
-            assert_eq!(kinds, "s");
+            assert_eq!(kinds, "o");
             assert!(error.as_deref().unwrap().contains(says), "{error:?}");
         }
     }

@@ -92,7 +92,12 @@ impl Gate {
         let came = Instant::now();
         let until = came + limit;
         let places = if write { &self.writes } else { &self.reads };
-        match timeout_at(until, places.take()).await {
+        let place = match places.free.try_acquire() {
+            Ok(place) => Ok(Some(place)),
+            // Boxed: hardly anybody waits, and whoever does not has no room for it.
+            Err(_) => Box::pin(timeout_at(until, places.wait())).await,
+        };
+        match place {
             Ok(place) => {
                 let began = Instant::now();
                 let outcome = call(until.saturating_duration_since(began)).await;
@@ -136,11 +141,7 @@ impl Places {
     }
 
     /// In the order of those who ask.
-    async fn take(&self) -> Option<SemaphorePermit<'_>> {
-        // Nearly always.
-        if let Ok(place) = self.free.try_acquire() {
-            return Some(place);
-        }
+    async fn wait(&self) -> Option<SemaphorePermit<'_>> {
         let place = self.free.acquire();
         tokio::pin!(place);
         loop {

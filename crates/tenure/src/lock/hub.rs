@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use super::{
     Watched,
-    events::{End, Events, Sent, Shown},
+    events::{End, Events, Heard, Shown},
     watch::{Abort, CLIENT_SIDE, OPENING, Pauses, SERVER_SIDE, open},
 };
 use crate::call::{LEASES, get_path};
@@ -182,17 +182,26 @@ impl Members {
         }
     }
 
-    fn tell(&mut self, sent: &Sent, gone: bool) {
-        let name = sent.name.as_deref();
+    /// Tell whom it concerns.
+    ///
+    /// # Errors
+    /// It concerns somebody, and is broken.
+    fn tell(&mut self, heard: &Heard, gone: bool) -> Result<(), End> {
+        let name = heard.name.as_deref();
         let Some(listening) = name.and_then(|name| self.by_name.get_mut(name)) else {
-            return;
+            return Ok(());
         };
+        let version = heard.resource_version.as_deref();
+        let echo = |listener: &Listener| !gone && listener.known.is(version);
+        if listening.iter().all(echo) {
+            return Ok(());
+        }
+        let sent = heard.whole()?;
         let what = if gone { Watched::Gone } else { Watched::Seen };
         listening.retain_mut(|listener| {
-            let version = sent.resource_version.as_deref();
-            let echo = !gone && listener.known.is(version);
-            echo || listener.to.try_send(what(sent.clone())).is_ok()
+            echo(listener) || listener.to.try_send(what(sent.clone())).is_ok()
         });
+        Ok(())
     }
 }
 
@@ -248,20 +257,20 @@ impl Watching {
                 () = &mut over => return Err(End::because("it outlived its time limit".to_owned())),
                 event = events.next() => event?,
             };
-            let (sent, gone) = match event {
+            let (heard, gone) = match event {
                 None => return Ok(()),
-                Some(Shown::Bookmark(sent)) => {
+                Some(Shown::Bookmark(heard)) => {
                     // From here on the events are in order, and nothing before is missing.
-                    *resume = version_in(&sent);
+                    *resume = version_in(&heard);
                     continue;
                 }
-                Some(Shown::Seen(sent)) => (sent, false),
-                Some(Shown::Gone(sent)) => (sent, true),
+                Some(Shown::Seen(heard)) => (heard, false),
+                Some(Shown::Gone(heard)) => (heard, true),
             };
             if resume.is_some() {
-                *resume = version_in(&sent);
+                *resume = version_in(&heard);
             }
-            locked(&self.members).tell(&sent, gone);
+            locked(&self.members).tell(&heard, gone)?;
         }
     }
 
@@ -285,8 +294,8 @@ impl Watching {
 }
 
 /// What can stand in a query as it is; anything else is no resourceVersion of a Kubernetes.
-fn version_in(sent: &Sent) -> Option<String> {
-    let version = sent.resource_version.as_deref()?;
+fn version_in(heard: &Heard) -> Option<String> {
+    let version = heard.resource_version.as_deref()?;
     let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric());
     plain.then(|| version.to_owned())
 }
@@ -309,7 +318,8 @@ mod tests {
     }
 
     fn tell(hub: &Hub, object: &Value, gone: bool) {
-        locked(&hub.members).tell(&Sent::of(object), gone);
+        let heard = Heard::of(object);
+        locked(&hub.members).tell(&heard, gone).unwrap();
     }
 
     fn listen(hub: &Arc<Hub>, name: &str) -> BoxStream<'static, Watched> {
@@ -383,10 +393,24 @@ mod tests {
         assert!(matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", 5)));
     }
 
+    #[tokio::test]
+    async fn what_is_broken_ends_the_watch_where_it_concerns_somebody() {
+        let hub = hub();
+        let known = Known::default();
+        let _mine = hub.watch("a", known.clone());
+        let broken = Heard::broken("a", "5");
+        assert!(locked(&hub.members).tell(&broken, false).is_err());
+        known.set(&ResourceVersion::new("5"));
+        assert!(locked(&hub.members).tell(&broken, true).is_err());
+        assert!(locked(&hub.members).tell(&broken, false).is_ok(), "an echo");
+        let anothers = Heard::broken("b", "5");
+        assert!(locked(&hub.members).tell(&anothers, false).is_ok());
+    }
+
     #[test]
     fn only_a_plain_version_goes_into_a_query() {
         let of = |version: Value| {
-            version_in(&Sent::of(
+            version_in(&Heard::of(
                 &json!({"metadata": {"resourceVersion": version}}),
             ))
         };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use tenure_core::{
-    Outcome, ResourceVersion, Sight, Uid,
+    Outcome, ResourceVersion, Sight, Uid, Version,
     lease::{LeaseElector, LeaseWrite, Observed, Request},
 };
 
@@ -30,6 +30,14 @@ pub(crate) struct LeaseLock {
     memory: Memory,
     shared: Option<Shared>,
     known: Known,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    read: Read,
+    /// What the write replaced, if it was one.
+    over: Option<Version>,
 }
 
 /// What the Leases of a set share.
@@ -82,41 +90,56 @@ impl LeaseLock {
 
 impl Lock for LeaseLock {
     type Elector = LeaseElector;
-    type Object = Read;
+    type Object = Answered;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
-        let write = !matches!(request, Request::Read);
-        let request = match request {
-            Request::Read => self.resource.get(),
-            Request::Create(write) => self.resource.create(self.create(&write)),
+        let (json, over) = match request {
+            Request::Read => (None, None),
+            Request::Create(write) => (Some(self.create(&write)), None),
             Request::Replace { base, write } => match self.memory.recall(&base) {
                 Some(json) => {
                     let json = lease_json::replace(json, &base, &write, &self.extras);
-                    self.resource.replace(json)
+                    (Some(json), Some(base))
                 }
                 // Not sent, and the core reads again.
                 None => return std::future::ready(Outcome::Conflict).boxed(),
             },
         };
-        let (wire, limit) = (self.wire.clone(), self.limit);
+        let (wire, resource, limit) = (self.wire.clone(), self.resource.clone(), self.limit);
         let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
+        let write = json.is_some();
         async move {
-            // Boxed: whoever waits for a place has nothing of it yet.
-            let call = |left| call::call_for(&wire, request, left, lease_json::read).boxed();
+            // Whoever waits for a place has no request yet, and no room for its call.
+            let call = |left| {
+                let request = match (json, &over) {
+                    (None, _) => resource.get(),
+                    (Some(json), None) => resource.create(json),
+                    (Some(json), Some(_)) => resource.replace(json),
+                };
+                call::call_for(&wire, request, left, lease_json::read).boxed()
+            };
             let outcome = match gate {
                 None => call(limit).await,
                 Some(gate) => gate.pass(write, limit, call).await,
             };
-            outcome.map(Reply::Object)
+            outcome.map(|read| Reply::Object(Answered { read, over }))
         }
         .boxed()
     }
 
-    fn answer(&mut self, reply: Reply<Observed, Read>) -> Outcome<Observed> {
+    fn answer(&mut self, reply: Reply<Observed, Answered>) -> Outcome<Observed> {
         match reply {
             Reply::Ready(observed) => Outcome::Done(observed),
-            Reply::Object(Read::Lease(lease)) => Outcome::Done(self.take(*lease)),
-            Reply::Object(Read::Stateless) => {
+            Reply::Object(Answered {
+                read: Read::Lease(lease),
+                over,
+            }) => {
+                if let Some(over) = over {
+                    self.memory.forget(&over);
+                }
+                Outcome::Done(self.take(*lease))
+            }
+            Reply::Object(_) => {
                 Outcome::Unknown("the answer is no Lease with a uid and resourceVersion".into())
             }
         }
@@ -148,7 +171,7 @@ impl Lock for LeaseLock {
         }
         watch::watch(
             self.wire.client().clone(),
-            self.resource.collection().to_owned(),
+            self.resource.collection(),
             self.resource.name().to_owned(),
         )
     }

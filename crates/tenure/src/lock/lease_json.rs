@@ -14,10 +14,29 @@ use super::{
     asked_json::{self, PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
     memory::object_at,
 };
-use crate::{call::is_failure, fields::Fields, object::MANAGED_FIELDS};
+use crate::{
+    call::is_failure,
+    fields::{Fields, Shape},
+    object::MANAGED_FIELDS,
+};
 
 /// The annotation that every write of ours carries.
 pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
+
+/// What is looked into, and the one field that is as long as the rest together and that nobody here reads.
+const SHAPE: Shape = Shape {
+    objects: &[
+        (
+            "metadata",
+            Shape {
+                objects: &[("annotations", Shape::FLAT)],
+                left_out: &[MANAGED_FIELDS],
+            },
+        ),
+        ("spec", Shape::FLAT),
+    ],
+    left_out: &[],
+};
 
 const OURS: [&str; 5] = [
     "holderIdentity",
@@ -48,8 +67,7 @@ struct MarkJson<'a> {
 pub(crate) struct Lease {
     /// What it says.
     pub(crate) observed: Observed,
-    /// All of it, but for the one field that is as long as the rest together and that nobody here reads:
-    /// `metadata.managedFields`. A write without it leaves the server's record as it is.
+    /// All of it but `metadata.managedFields`: a write without it leaves the server's record as it is.
     pub(crate) json: Box<str>,
 }
 
@@ -63,20 +81,14 @@ pub(crate) enum Read {
 
 /// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed.
 pub(crate) fn read(body: &[u8]) -> Option<Read> {
-    let mut object = Fields::of(std::str::from_utf8(body).ok()?)?;
+    let object = Fields::shaped(std::str::from_utf8(body).ok()?, SHAPE)?;
     if is_failure(
         object.string("kind").as_deref(),
         object.string("status").as_deref(),
     ) {
         return None;
     }
-    let mut metadata = object.object("metadata");
-    let managed = metadata.remove(MANAGED_FIELDS);
-    let observed = observed(&metadata, &object.object("spec"));
-    if managed {
-        let metadata = metadata.text();
-        object.set("metadata", metadata);
-    }
+    let observed = observed(&object.object("metadata"), &object.object("spec"));
     Some(match observed {
         Some(observed) => Read::Lease(Box::new(Lease {
             observed,
@@ -120,12 +132,11 @@ pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &E
     let mut object = Fields::default();
     object.set_string("apiVersion", "coordination.k8s.io/v1");
     object.set_string("kind", "Lease");
-    object.edit("metadata", |metadata| {
-        metadata.set_string("name", name);
-        metadata.set_string("namespace", namespace);
-        describe(metadata, write, extras);
-    });
-    object.edit("spec", |fields| fill(fields, &write.spec));
+    let metadata = object.object_mut("metadata");
+    metadata.set_string("name", name);
+    metadata.set_string("namespace", namespace);
+    describe(metadata, write, extras);
+    fill(object.object_mut("spec"), &write.spec);
     object.text()
 }
 
@@ -136,13 +147,12 @@ pub(crate) fn replace(
     write: &LeaseWrite,
     extras: &Extras,
 ) -> String {
-    let mut object = Fields::of(base).unwrap_or_default();
-    object.edit("metadata", |metadata| {
-        metadata.set_string("uid", version.uid.as_str());
-        metadata.set_string("resourceVersion", version.resource_version.as_str());
-        describe(metadata, write, extras);
-    });
-    object.edit("spec", |fields| fill(fields, &write.spec));
+    let mut object = Fields::shaped(base, SHAPE).unwrap_or_default();
+    let metadata = object.object_mut("metadata");
+    metadata.set_string("uid", version.uid.as_str());
+    metadata.set_string("resourceVersion", version.resource_version.as_str());
+    describe(metadata, write, extras);
+    fill(object.object_mut("spec"), &write.spec);
     object.text()
 }
 
@@ -173,11 +183,10 @@ impl Extras {
 
 fn describe(metadata: &mut Fields<'_>, write: &LeaseWrite, extras: &Extras) {
     if !extras.labels.is_empty() {
-        metadata.edit("labels", |labels| {
-            for (name, value) in &extras.labels {
-                labels.set_string(name.clone(), value);
-            }
-        });
+        let labels = metadata.object_mut("labels");
+        for (name, value) in &extras.labels {
+            labels.set_string(name.clone(), value);
+        }
     }
     let m = &write.mark;
     let mark = MarkJson {
@@ -190,15 +199,14 @@ fn describe(metadata: &mut Fields<'_>, write: &LeaseWrite, extras: &Extras) {
         successor: m.successor.as_deref().map(Into::into),
     };
     let mark = serde_json::to_string(&mark).unwrap_or_default();
-    metadata.edit("annotations", |annotations| {
-        for (name, value) in &extras.annotations {
-            annotations.set_string(name.clone(), value);
-        }
-        annotations.set_string(WRITE_ANNOTATION, &mark);
-        if write.acquires {
-            annotations.remove(STEP_DOWN_ANNOTATION);
-        }
-    });
+    let annotations = metadata.object_mut("annotations");
+    for (name, value) in &extras.annotations {
+        annotations.set_string(name.clone(), value);
+    }
+    annotations.set_string(WRITE_ANNOTATION, &mark);
+    if write.acquires {
+        annotations.remove(STEP_DOWN_ANNOTATION);
+    }
 }
 
 fn fill(fields: &mut Fields<'_>, spec: &Spec) {
@@ -243,9 +251,9 @@ fn spec(fields: &Fields<'_>) -> Spec {
 fn foreign(fields: &Fields<'_>) -> Option<Arc<str>> {
     let mut foreign = Map::new();
     for (name, text) in fields.iter().filter(|(name, _)| !OURS.contains(name)) {
-        let value = serde_json::from_str(text);
+        let value = serde_json::from_str(&text);
         // What cannot be taken apart is compared as it is.
-        let value = value.unwrap_or_else(|_| Value::String(text.to_owned()));
+        let value = value.unwrap_or_else(|_| Value::String(text.into_owned()));
         foreign.insert(name.to_owned(), value);
     }
     foreign.retain(|_, value| !value.is_null());

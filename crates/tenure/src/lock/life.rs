@@ -142,7 +142,7 @@ impl Lock for LifeLock {
     fn watch(&self) -> BoxStream<'static, Watched> {
         watch::watch(
             self.wire.client().clone(),
-            self.resource.collection().to_owned(),
+            self.resource.collection(),
             self.resource.name().to_owned(),
         )
     }

@@ -37,6 +37,11 @@ impl Memory {
         });
     }
 
+    /// A write over that version was applied: nobody asks for it again.
+    pub(super) fn forget(&mut self, version: &Version) {
+        self.0.retain(|state| state.version != *version);
+    }
+
     /// The uid of the object that was seen last.
     pub(super) fn uid(&self) -> Option<Uid> {
         Some(self.0.back()?.version.uid.clone())

@@ -4,6 +4,7 @@ pub(crate) mod always;
 pub(crate) mod asked_json;
 mod events;
 pub(crate) mod gate;
+mod head;
 pub(crate) mod hub;
 pub(crate) mod lease;
 pub(crate) mod lease_json;

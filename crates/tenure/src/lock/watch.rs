@@ -1,11 +1,11 @@
 //! One watch on one object, for ever. A hint that speeds things up, never the ground for leading
 //! (L15): whatever happens to it, the core's timers go on.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use kube::Client;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::{
     Watched,
@@ -26,20 +26,102 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 
 /// Watch the objects of `collection` (a path) whose name is `name`.
-pub(super) fn watch(
-    client: Client,
-    collection: String,
-    name: String,
-) -> BoxStream<'static, Watched> {
-    let (events, receiver) = mpsc::channel(16);
-    let task = Abort(tokio::spawn(keep_watching(
-        client, collection, name, events,
-    )));
-    futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
-        let event = receiver.recv().await?;
-        Some((event, (receiver, task)))
+///
+/// It goes on where it is asked, in no task of its own: of three hundred who stand by each hears of a
+/// renewal at the price of one wake-up less.
+pub(super) fn watch(client: Client, collection: &str, name: String) -> BoxStream<'static, Watched> {
+    // Without a resourceVersion: the present state first, then what follows. With one object
+    // there is nothing to resume.
+    let query = format!(
+        "{collection}?watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds={}\
+         &allowWatchBookmarks=false",
+        SERVER_SIDE.as_secs()
+    );
+    let watching = Watching {
+        client,
+        query,
+        name,
+        pauses: Pauses::new(),
+        state: State::Closed(Duration::ZERO),
+    };
+    futures::stream::unfold(watching, |mut watching| async move {
+        let watched = watching.next().await;
+        Some((watched, watching))
     })
     .boxed()
+}
+
+struct Watching {
+    client: Client,
+    query: String,
+    name: String,
+    pauses: Pauses,
+    state: State,
+}
+
+enum State {
+    /// To be opened after so long.
+    Closed(Duration),
+    Open {
+        events: Events,
+        /// Ends when it is blind.
+        over: Pin<Box<Sleep>>,
+    },
+}
+
+impl Watching {
+    async fn next(&mut self) -> Watched {
+        match &mut self.state {
+            State::Closed(rest) => {
+                if !rest.is_zero() {
+                    sleep(*rest).await;
+                }
+                // Boxed: it is big, and over soon.
+                let opening = Events::of_one(&self.client, get_path(&self.query), &self.name);
+                match Box::pin(open(OPENING, opening)).await {
+                    Ok(events) => {
+                        self.pauses.opened();
+                        let over = Box::pin(sleep(CLIENT_SIDE));
+                        self.state = State::Open { events, over };
+                        Watched::Opened
+                    }
+                    Err(end) => self.closed(Some(end)),
+                }
+            }
+            State::Open { events, over } => {
+                let event = tokio::select! {
+                    biased;
+                    () = over => Ok(None),
+                    event = of_the_object(events) => event,
+                };
+                match event {
+                    Ok(Some(watched)) => watched,
+                    Ok(None) => self.closed(None),
+                    Err(end) => self.closed(Some(end)),
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, end: Option<End>) -> Watched {
+        self.state = State::Closed(self.pauses.next(end.as_ref()));
+        let (error, forbidden) = match end {
+            Some(end) => (Some(end.error), end.forbidden),
+            None => (None, false),
+        };
+        Watched::Closed { error, forbidden }
+    }
+}
+
+async fn of_the_object(events: &mut Events) -> Result<Option<Watched>, End> {
+    loop {
+        return Ok(match events.next().await? {
+            None => None,
+            Some(Shown::Seen(heard)) => Some(Watched::Seen(heard.whole()?)),
+            Some(Shown::Gone(heard)) => Some(Watched::Gone(heard.whole()?)),
+            Some(Shown::Bookmark(_)) => continue,
+        });
+    }
 }
 
 /// A task that ends with this.
@@ -86,65 +168,5 @@ pub(super) async fn open(
     match timeout(limit, opening).await {
         Ok(opened) => opened,
         Err(_) => Err(End::because("opening the watch took too long".to_owned())),
-    }
-}
-
-async fn keep_watching(
-    client: Client,
-    collection: String,
-    name: String,
-    to: mpsc::Sender<Watched>,
-) {
-    let mut pauses = Pauses::new();
-    loop {
-        let end = watch_once(&client, &collection, &name, &to, &mut pauses).await;
-        let rest = pauses.next(end.as_ref().err());
-        let (error, forbidden) = match end {
-            Ok(()) => (None, false),
-            Err(end) => (Some(end.error), end.forbidden),
-        };
-        if to.send(Watched::Closed { error, forbidden }).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(rest).await;
-    }
-}
-
-async fn watch_once(
-    client: &Client,
-    collection: &str,
-    name: &str,
-    to: &mpsc::Sender<Watched>,
-    pauses: &mut Pauses,
-) -> Result<(), End> {
-    // Without a resourceVersion: the present state first, then what follows. With one object
-    // there is nothing to resume.
-    let query = format!(
-        "{collection}?watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds={}\
-         &allowWatchBookmarks=false",
-        SERVER_SIDE.as_secs()
-    );
-    let mut events = open(OPENING, Events::of_one(client, get_path(&query), name)).await?;
-    if to.send(Watched::Opened).await.is_err() {
-        return Ok(());
-    }
-    pauses.opened();
-    let over = tokio::time::sleep(CLIENT_SIDE);
-    tokio::pin!(over);
-    loop {
-        let event = tokio::select! {
-            biased;
-            () = &mut over => return Ok(()),
-            event = events.next() => event,
-        };
-        let watched = match event? {
-            None => return Ok(()),
-            Some(Shown::Seen(sent)) => Watched::Seen(sent),
-            Some(Shown::Gone(sent)) => Watched::Gone(sent),
-            Some(Shown::Bookmark(_)) => continue,
-        };
-        if to.send(watched).await.is_err() {
-            return Ok(());
-        }
     }
 }

@@ -1,0 +1,200 @@
+//! The line of a watch, and as much of it as tells whose it is.
+//!
+//! An API server writes type, name and resourceVersion first, and behind them much that most of those who
+//! hear of it do not need: a leader hears of each of its own renewals. So reading ends there, and whoever
+//! wants the object reads on ([`Line`]).
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// An event.
+#[derive(Deserialize)]
+pub(super) struct Line<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) object: &'a RawValue,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(text: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text)
+    }
+}
+
+/// What object an event is about.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Head {
+    pub(super) name: Option<Box<str>>,
+    pub(super) resource_version: Option<Box<str>>,
+}
+
+impl Head {
+    /// With the event's type. `None` if the text is no event, or has an object without metadata, as far as it
+    /// was read: no further than needed.
+    pub(super) fn of(text: &[u8]) -> Option<(Cow<'_, str>, Self)> {
+        let mut found = Found::default();
+        let mut text = serde_json::Deserializer::from_slice(text);
+        let read = Part::Line(&mut found).deserialize(&mut text);
+        let whole = read.and_then(|()| text.end()).is_ok() && found.has_metadata;
+        let enough = found.is_all();
+        let kind = found.kind?;
+        (whole || enough).then_some((kind, found.head))
+    }
+}
+
+#[derive(Default)]
+struct Found<'de> {
+    kind: Option<Cow<'de, str>>,
+    head: Head,
+    has_metadata: bool,
+}
+
+impl Found<'_> {
+    fn is_all(&self) -> bool {
+        self.kind.is_some() && self.head.name.is_some() && self.head.resource_version.is_some()
+    }
+}
+
+/// Which part of the line is read.
+enum Part<'f, 'de> {
+    Line(&'f mut Found<'de>),
+    Object(&'f mut Found<'de>),
+    Metadata(&'f mut Found<'de>),
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Line(_) => "an event of a watch",
+            Self::Object(_) => "an object of Kubernetes",
+            Self::Metadata(_) => "metadata",
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut from: A) -> Result<(), A::Error> {
+        while let Some(name) = from.next_key()? {
+            let found = match (&mut self, name) {
+                (Self::Line(found), Name::Type) => {
+                    found.kind = Some(from.next_value::<Kind<'_>>()?.0);
+                    found
+                }
+                (Self::Line(found), Name::Object) => {
+                    from.next_value_seed(Part::Object(found))?;
+                    found
+                }
+                (Self::Object(found), Name::Metadata) => {
+                    found.has_metadata = true;
+                    from.next_value_seed(Part::Metadata(found))?;
+                    found
+                }
+                (Self::Metadata(found), Name::Name) => {
+                    found.head.name = from.next_value()?;
+                    found
+                }
+                (Self::Metadata(found), Name::ResourceVersion) => {
+                    found.head.resource_version = from.next_value()?;
+                    found
+                }
+                _ => {
+                    from.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if found.is_all() {
+                return Err(A::Error::custom("enough was read"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Name {
+    Type,
+    Object,
+    Metadata,
+    Name,
+    ResourceVersion,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Kind<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Option<(String, Option<String>, Option<String>)> {
+        let (kind, head) = Head::of(text.as_bytes())?;
+        let owned = |text: Option<Box<str>>| text.map(Into::into);
+        let Head {
+            name,
+            resource_version,
+        } = head;
+        Some((kind.into(), owned(name), owned(resource_version)))
+    }
+
+    fn all() -> Option<(String, Option<String>, Option<String>)> {
+        Some(("ADDED".into(), Some("l".into()), Some("5".into())))
+    }
+
+    #[test]
+    fn a_head_is_found_wherever_it_stands() {
+        for text in [
+            r#"{"type":"ADDED","object":{"kind":"Lease","metadata":{"name":"l","uid":"u","resourceVersion":"5","x":[]}}}"#,
+            r#"{"object":{"spec":{"name":"x"},"metadata":{"resourceVersion":"5","name":"l"}},"type":"ADDED"}"#,
+            r#" { "type" : "ADDED" , "object":{"metadata":{"labels":{"name":"x"},"name":"l","resourceVersion":"5"}}}"#,
+        ] {
+            assert_eq!(head(text), all(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_it() {
+        let text = r#"{"type":"ADDED","object":{"metadata":{"name":"l","resourceVersion":"5","#;
+        for rest in ["", "]", "\"managedFields\":[{}]}}}"] {
+            assert_eq!(head(&format!("{text}{rest}")), all());
+        }
+        for cut in 0..text.len() - 1 {
+            assert_eq!(head(&text[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn what_has_only_a_part_of_it_is_read_to_its_end() {
+        let bookmark = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}"#;
+        let expected = ("BOOKMARK".into(), None, Some("5".into()));
+        assert_eq!(head(bookmark), Some(expected));
+        for text in [
+            &bookmark[..bookmark.len() - 1],
+            &format!("{bookmark}x"),
+            r#"{"type":"ADDED","object":{}}"#,
+            r#"{"type":"ADDED","object":{"metadata":{"name":7,"resourceVersion":"5"}}}"#,
+            r#"{"type":"ADDED","object":5}"#,
+            r#"{"object":{"metadata":{"name":"l","resourceVersion":"5"}}}"#,
+            r#"{"type":7,"object":{"metadata":{"name":"l","resourceVersion":"5"}}}"#,
+            "[]",
+            "",
+        ] {
+            assert_eq!(head(text), None, "{text}");
+        }
+    }
+}
