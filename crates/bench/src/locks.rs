@@ -10,14 +10,12 @@ use tokio::time::timeout;
 use crate::{
     candidate::{Kind, millis, unix_ns},
     handover::{self, Fleet, Times},
-    idle::window,
+    idle::{PASSES, window},
     plane::Bench,
     results::{Series, merge},
 };
 
 const LOCKS: u32 = 1000;
-/// All contestants in turns, so often: a machine is not as quick in one minute as in the next.
-const PASSES: u32 = 3;
 /// What a lone lock's hand-over under this load is called.
 pub(crate) const MEANWHILE: &str = "a lone lock's hand-over meanwhile";
 /// The longest until it leads all of them.

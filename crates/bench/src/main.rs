@@ -119,7 +119,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 16] = [
     Measurement { name: "life", title: "A leader for life is killed, and its Pod deleted by force", how: How::Life { rounds: 60 } },
     Measurement { name: "weight", title: "What a candidate costs", how: How::Weight { rounds: 20 } },
     Measurement { name: "is-leading", title: "`is_leading()`", how: How::Asking { rounds: 1000 } },
-    Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 60 } },
+    Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 180 } },
     Measurement { name: "locks-1000", title: "1,000 locks led by one process", how: How::Locks { seconds: 45 } },
     Measurement { name: "candidates", title: "Growth: 1 to 1,000 standbys in one process", how: How::MoreCandidates { seconds: 20 } },
     Measurement { name: "locks", title: "Growth: 1 to 1,000 locks led by one process", how: How::MoreLocks { seconds: 20 } },
@@ -159,7 +159,7 @@ impl Measurement {
             How::Died { .. } | How::Life { .. } => amount * 2.0,
             How::Weight { .. } => amount * 10.0,
             How::Asking { .. } => amount * 0.001 + 1.0,
-            How::Idle { .. } => amount * 4.0 + 70.0,
+            How::Idle { .. } => amount * 4.0 + 210.0,
             How::Locks { .. } => amount * 8.0 + 190.0,
             How::MoreCandidates { .. } | How::MoreLocks { .. } => amount * 9.0 + 240.0,
         }

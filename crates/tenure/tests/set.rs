@@ -11,9 +11,9 @@ use embedded::{LEASES, S, call, server, stands};
 use serde_json::json;
 use tenure::{
     Builder, Connection, ContextInfo, ElectionError, LeaderElection, LeaderElectionSet, Leadership,
-    LossReason, clock,
+    LossReason, Released, clock,
 };
-use tenure_apiserver::ApiServer;
+use tenure_apiserver::{ApiServer, Fault, FaultAction};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// What virtual time costs besides waiting: calls, and the spread of contenders.
@@ -147,6 +147,26 @@ async fn two_processes_hand_all_their_locks_to_each_other_again_and_again() {
         next = stand(if round % 2 == 0 { &a } else { &b });
     }
     assert_eq!(asked(&server)["watch"], 2, "one for each process");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l11_at_a_slow_server_those_are_released_too_for_whom_there_was_no_place_in_time() {
+    // The first places let fifty pass in a second, and a call may wait two.
+    const LOCKS: u64 = 250;
+    let server = server();
+    let (a, b) = (add(&set(&server, "a"), LOCKS, 1), set(&server, "b"));
+    let leading = all(stand(&a)).await;
+    tokio::time::sleep(20 * S).await;
+    let slow = FaultAction::Delay(Duration::from_millis(320));
+    let slow = server.inject(Fault::new(slow).verb("update"));
+    let released = leading.into_iter().map(Leadership::release);
+    for how in futures::future::join_all(released).await {
+        assert_eq!(how, Released::Free);
+    }
+    server.heal(slow);
+    let began = Instant::now();
+    all(stand(&add(&b, LOCKS, 2))).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
