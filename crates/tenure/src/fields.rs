@@ -180,7 +180,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Node<'a> {
+impl Node<'_> {
     fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
@@ -205,9 +205,8 @@ impl<'a> Node<'a> {
 
 /// Append `text` as a JSON string.
 fn quote(text: &str, json: &mut String) {
-    let plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\');
-    // Without an end in between: many bytes at once.
-    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
         json.push('"');
         json.push_str(text);
         json.push('"');

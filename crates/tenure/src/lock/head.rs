@@ -87,26 +87,26 @@ impl<'de> Visitor<'de> for Part<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut from: A) -> Result<(), A::Error> {
-        while let Some(name) = from.next_key()? {
-            let found = match (&mut self, name) {
-                (Self::Line(found), Name::Type) => {
+        while let Some(key) = from.next_key()? {
+            let found = match (&mut self, key) {
+                (Self::Line(found), Key::Type) => {
                     found.kind = Some(from.next_value::<Kind<'_>>()?.0);
                     found
                 }
-                (Self::Line(found), Name::Object) => {
+                (Self::Line(found), Key::Object) => {
                     from.next_value_seed(Part::Object(found))?;
                     found
                 }
-                (Self::Object(found), Name::Metadata) => {
+                (Self::Object(found), Key::Metadata) => {
                     found.has_metadata = true;
                     from.next_value_seed(Part::Metadata(found))?;
                     found
                 }
-                (Self::Metadata(found), Name::Name) => {
+                (Self::Metadata(found), Key::Name) => {
                     found.head.name = from.next_value()?;
                     found
                 }
-                (Self::Metadata(found), Name::ResourceVersion) => {
+                (Self::Metadata(found), Key::ResourceVersion) => {
                     found.head.resource_version = from.next_value()?;
                     found
                 }
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for Part<'_, 'de> {
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-enum Name {
+enum Key {
     Type,
     Object,
     Metadata,
@@ -142,7 +142,10 @@ struct Kind<'a>(#[serde(borrow)] Cow<'a, str>);
 mod tests {
     use super::*;
 
-    fn head(text: &str) -> Option<(String, Option<String>, Option<String>)> {
+    /// Type, name and resourceVersion.
+    type Told = (String, Option<String>, Option<String>);
+
+    fn head(text: &str) -> Option<Told> {
         let (kind, head) = Head::of(text.as_bytes())?;
         let owned = |text: Option<Box<str>>| text.map(Into::into);
         let Head {
@@ -152,8 +155,8 @@ mod tests {
         Some((kind.into(), owned(name), owned(resource_version)))
     }
 
-    fn all() -> Option<(String, Option<String>, Option<String>)> {
-        Some(("ADDED".into(), Some("l".into()), Some("5".into())))
+    fn all() -> Told {
+        ("ADDED".into(), Some("l".into()), Some("5".into()))
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
             r#"{"object":{"spec":{"name":"x"},"metadata":{"resourceVersion":"5","name":"l"}},"type":"ADDED"}"#,
             r#" { "type" : "ADDED" , "object":{"metadata":{"labels":{"name":"x"},"name":"l","resourceVersion":"5"}}}"#,
         ] {
-            assert_eq!(head(text), all(), "{text}");
+            assert_eq!(head(text), Some(all()), "{text}");
         }
     }
 
@@ -171,7 +174,7 @@ mod tests {
     fn nothing_is_read_behind_it() {
         let text = r#"{"type":"ADDED","object":{"metadata":{"name":"l","resourceVersion":"5","#;
         for rest in ["", "]", "\"managedFields\":[{}]}}}"] {
-            assert_eq!(head(&format!("{text}{rest}")), all());
+            assert_eq!(head(&format!("{text}{rest}")), Some(all()));
         }
         for cut in 0..text.len() - 1 {
             assert_eq!(head(&text[..cut]), None, "{cut}");
