@@ -33,8 +33,9 @@ const FAR: Duration = Duration::from_millis(30);
 const LONG_WAIT: Duration = Duration::from_millis(1500);
 /// They are doubled no sooner than so long after the last time.
 const GROWS_EVERY: Duration = Duration::from_millis(250);
-/// Half of them go when nobody has asked for so long, and so long the quickest answer counts: what is under way at once are connections, and those
-/// that find no room among the idle ones are closed, and opened again at the next call.
+/// Half of them go when nobody has asked for so long, and so long the quickest answer counts: what is under way
+/// at once are connections, and those that find no room among the idle ones are closed, and opened again at the
+/// next call.
 const CALM: Duration = Duration::from_secs(10);
 
 /// The places. Clones share them.
@@ -93,8 +94,9 @@ impl Gate {
         let until = came + limit;
         let places = if write { &self.writes } else { &self.reads };
         let place = match places.free.try_acquire() {
+            // Nearly always.
             Ok(place) => Ok(Some(place)),
-            // Boxed: hardly anybody waits, and whoever does not has no room for it.
+            // Boxed: who need not wait has no room for it.
             Err(_) => Box::pin(timeout_at(until, places.wait())).await,
         };
         match place {
