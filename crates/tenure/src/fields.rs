@@ -218,22 +218,33 @@ fn quote(text: &str, json: &mut String) {
 
 fn read(json: &str, shape: Shape) -> Option<Fields<'_>> {
     let mut text = serde_json::Deserializer::from_str(json);
-    let fields = text.deserialize_map(Object(shape)).ok()?;
+    let node = Object(shape).deserialize(&mut text).ok()?;
     text.end().ok()?;
-    Some(fields)
+    match node {
+        Node::Object(fields) => Some(fields),
+        Node::Text(_) => None,
+    }
 }
 
-/// An object of that shape.
+/// An object of that shape, or null.
 struct Object(Shape);
 
+impl<'de> DeserializeSeed<'de> for Object {
+    type Value = Node<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node<'de>, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
 impl<'de> Visitor<'de> for Object {
-    type Value = Fields<'de>;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
+        f.write_str("a JSON object, or null")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Fields<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Node<'de>, A::Error> {
         let mut fields = Vec::with_capacity(8);
         while let Some(Text(name)) = from.next_key()? {
             if self.0.left_out.contains(&&*name) {
@@ -247,33 +258,11 @@ impl<'de> Visitor<'de> for Object {
             };
             fields.push((name, node));
         }
-        Ok(Fields(fields))
+        Ok(Node::Object(Fields(fields)))
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Object {
-    type Value = Node<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node<'de>, D::Error> {
-        struct ObjectOrNull(Shape);
-
-        impl<'de> Visitor<'de> for ObjectOrNull {
-            type Value = Node<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object, or null")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<Node<'de>, A::Error> {
-                Object(self.0).visit_map(from).map(Node::Object)
-            }
-
-            fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-                Ok(Node::Text(Cow::Borrowed("null")))
-            }
-        }
-
-        from.deserialize_any(ObjectOrNull(self.0))
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed("null")))
     }
 }
 

@@ -96,7 +96,7 @@ impl Gate {
         let place = match places.free.try_acquire() {
             // Nearly always.
             Ok(place) => Ok(Some(place)),
-            // Boxed: who need not wait has no room for it.
+            // Boxed: a call that need not wait is smaller for it.
             Err(_) => Box::pin(timeout_at(until, places.wait())).await,
         };
         match place {

@@ -39,7 +39,7 @@ impl Head {
     pub(super) fn of(text: &[u8]) -> Option<(Cow<'_, str>, Self)> {
         let mut found = Found::default();
         let mut text = serde_json::Deserializer::from_slice(text);
-        let read = Part::Line(&mut found).deserialize(&mut text);
+        let read = Part::Line.of(&mut found).deserialize(&mut text);
         let whole = read.and_then(|()| text.end()).is_ok() && found.has_metadata;
         let enough = found.is_all();
         let kind = found.kind?;
@@ -61,13 +61,25 @@ impl Found<'_> {
 }
 
 /// Which part of the line is read.
-enum Part<'f, 'de> {
-    Line(&'f mut Found<'de>),
-    Object(&'f mut Found<'de>),
-    Metadata(&'f mut Found<'de>),
+#[derive(Clone, Copy)]
+enum Part {
+    Line,
+    Object,
+    Metadata,
 }
 
-impl<'de> DeserializeSeed<'de> for Part<'_, 'de> {
+impl Part {
+    fn of<'f, 'de>(self, found: &'f mut Found<'de>) -> Reading<'f, 'de> {
+        Reading { part: self, found }
+    }
+}
+
+struct Reading<'f, 'de> {
+    part: Part,
+    found: &'f mut Found<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -75,46 +87,35 @@ impl<'de> DeserializeSeed<'de> for Part<'_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Part<'_, 'de> {
+impl<'de> Visitor<'de> for Reading<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Line(_) => "an event of a watch",
-            Self::Object(_) => "an object of Kubernetes",
-            Self::Metadata(_) => "metadata",
+        f.write_str(match self.part {
+            Part::Line => "an event of a watch",
+            Part::Object => "an object of Kubernetes",
+            Part::Metadata => "metadata",
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut from: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<(), A::Error> {
+        let Self { part, found } = self;
         while let Some(key) = from.next_key()? {
-            let found = match (&mut self, key) {
-                (Self::Line(found), Key::Type) => {
-                    found.kind = Some(from.next_value::<Kind<'_>>()?.0);
-                    found
-                }
-                (Self::Line(found), Key::Object) => {
-                    from.next_value_seed(Part::Object(found))?;
-                    found
-                }
-                (Self::Object(found), Key::Metadata) => {
+            match (part, key) {
+                (Part::Line, Key::Type) => found.kind = Some(from.next_value::<Kind<'_>>()?.0),
+                (Part::Line, Key::Object) => from.next_value_seed(Part::Object.of(found))?,
+                (Part::Object, Key::Metadata) => {
                     found.has_metadata = true;
-                    from.next_value_seed(Part::Metadata(found))?;
-                    found
+                    from.next_value_seed(Part::Metadata.of(found))?;
                 }
-                (Self::Metadata(found), Key::Name) => {
-                    found.head.name = from.next_value()?;
-                    found
-                }
-                (Self::Metadata(found), Key::ResourceVersion) => {
+                (Part::Metadata, Key::Name) => found.head.name = from.next_value()?,
+                (Part::Metadata, Key::ResourceVersion) => {
                     found.head.resource_version = from.next_value()?;
-                    found
                 }
                 _ => {
                     from.next_value::<IgnoredAny>()?;
-                    continue;
                 }
-            };
+            }
             if found.is_all() {
                 return Err(A::Error::custom("enough was read"));
             }
