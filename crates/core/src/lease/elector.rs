@@ -494,7 +494,11 @@ impl Elector for LeaseElector {
         match event {
             Event::Tick => {}
             Event::Command(command) => self.command(command),
-            Event::Answer { id, outcome } => self.answered(id, outcome),
+            Event::Answer { id, outcome } => {
+                let (me, nonce) = (&self.config.identity, &self.config.nonce);
+                let outcome = outcome.map(|observed| observed.in_words_of(me, nonce));
+                self.answered(id, outcome);
+            }
             Event::Watch(sight) => self.watched(sight),
             Event::WatchOpened => {
                 self.watch_open = true;

@@ -352,7 +352,13 @@ impl Observation {
         self.waits.retain(|wait| wait.until > now);
         match self.waits.iter_mut().find(|wait| wait.former == former) {
             Some(wait) => wait.until = wait.until.max(until),
-            None => self.waits.push(Wait { former, until }),
+            None => {
+                if self.waits.is_empty() {
+                    // Mostly it is one, in a thousand elections.
+                    self.waits.reserve_exact(1);
+                }
+                self.waits.push(Wait { former, until });
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     asked::{Paused, StepDown},
-    identity::Nonce,
+    identity::{Identity, Nonce},
     time::MicroTime,
     version::Version,
 };
@@ -99,6 +99,26 @@ impl Spec {
 }
 
 impl Observed {
+    /// The same, with this candidate's own copies of its own words: of what a leader keeps for long there
+    /// is one of each.
+    pub(super) fn in_words_of(mut self, me: &Identity, nonce: &Nonce) -> Self {
+        let mine = |text: &mut Arc<str>| {
+            if **text == *me.as_str() {
+                *text = me.to_arc();
+            }
+        };
+        if let Some(holder) = &mut self.spec.holder {
+            mine(holder);
+        }
+        if let Some(mark) = &mut self.mark {
+            mine(&mut mark.holder);
+            if mark.nonce == *nonce {
+                mark.nonce = nonce.clone();
+            }
+        }
+        self
+    }
+
     /// The annotation, where it speaks for this record: its holder and `renewTime` are the
     /// spec's. A stale one (client-go keeps it on a Lease that it takes) says nothing.
     pub fn speaking_mark(&self) -> Option<&WriteMark> {
