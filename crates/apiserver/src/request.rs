@@ -46,6 +46,7 @@ impl RequestInfo {
             Method::PATCH => "patch",
             Method::DELETE if named || target.is_none() => "delete",
             Method::DELETE => "deletecollection",
+            Method::OPTIONS => "options",
             _ => "",
         };
         Self {

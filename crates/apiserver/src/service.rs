@@ -185,6 +185,10 @@ impl Connection {
         user: Option<&str>,
         trouble: Trouble,
     ) -> Response<ResponseBody> {
+        // The real server is asked this before it asks who is there.
+        if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+            return Response::new(ResponseBody::whole(Bytes::new()));
+        }
         let Some(user) = user else {
             return refuse(&Refusal::unauthorized());
         };

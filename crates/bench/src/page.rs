@@ -71,8 +71,8 @@ const WHY: &str = "
 ## What stands in the way of some goals
 
 - *300 idle standbys*: each renewal is written to each of 300 connections, as it is for 300 plain watches, of which
-  the table says what they cost in the same run. What comes on top in the server is one `GET /version` a minute for
-  each of them, which keeps open the connection that a takeover is written to.
+  the table says what they cost in the same run. What comes on top in the server is one ping (`OPTIONS *`) a minute
+  for each of them, which keeps open the connection that a takeover is written to.
 - *1,000 locks*: at the same pace a renewal is the same request for both, and a set reads its echo on the
   watch as well, by which it hears of edits, requests to step down and other holders. At its own pace the memory of the
   program, without any lock, is an eighth of client-go's with all of them.

@@ -57,8 +57,10 @@ fn for_elections(mut config: Config) -> Config {
 /// nothing else queues before a renewal. With a hundred locks in one process, sharing saves a
 /// hundred TLS handshakes and as many idle connections.
 ///
-/// While nothing else is sent over it, `GET /version` once a minute keeps it open, so that a
-/// takeover does not begin with a handshake. A connection [`over`](Self::over) somebody's client
+/// While nothing else is sent over it, a ping (`OPTIONS *`) once a minute keeps it open, so that a
+/// takeover does not begin with a handshake. An API server answers it before it asks for any right, and
+/// notes it in no audit log; where something in between does not answer it well, `GET /version` takes its
+/// place. A connection [`over`](Self::over) somebody's client
 /// is left to them, unless they say [`keep_warm`](Self::keep_warm).
 #[derive(Clone)]
 pub struct Connection {
@@ -88,8 +90,8 @@ impl Connection {
         Self { wire, warmth }
     }
 
-    /// Keep it open while nothing else is sent over it, as [`new`](Self::new) does: with
-    /// `GET /version` once a minute, while an election that uses it runs.
+    /// Keep it open while nothing else is sent over it, as [`new`](Self::new) does: with a ping once a
+    /// minute, while an election that uses it runs.
     #[must_use]
     pub fn keep_warm(self) -> Self {
         let warmth = Warmth::of(self.wire.client());

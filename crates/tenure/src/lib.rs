@@ -102,6 +102,9 @@ mod object;
 mod orders;
 pub mod process;
 mod published;
+#[cfg(test)]
+#[path = "../tests/raw/mod.rs"]
+mod raw;
 pub mod rbac;
 mod set;
 mod telling;

@@ -5,19 +5,23 @@
 //! costs the server next to nothing goes out when there was no other call for a minute. It is not
 //! about the lock, nothing waits for its answer, and nothing is decided by it.
 //!
-//! The same goes out shortly before a candidate that has waited for a lease to run out will write: what has
-//! slept for so long, here and in the server, is awake by then.
+//! That question is `OPTIONS *`, the ping of HTTP (RFC 9110, 9.3.7): an API server answers it before it
+//! looks at who asks, at a tenth of what `GET /version` costs it. Something in between may not know it, and
+//! may even hang up; whoever does not answer it well is asked `GET /version` from then on.
+//!
+//! The latter also goes out shortly before a candidate that has waited for a lease to run out will write: what
+//! has slept for so long, here and in the server, is awake by then.
 
 use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use http::Request;
+use http::{Method, Request};
 use kube::Client;
 use tenure_core::Instant;
 
@@ -35,7 +39,15 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Warmth {
     /// None where the connection is somebody else's business.
     client: Option<Client>,
-    used: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When something was sent last, in nanoseconds.
+    used: AtomicU64,
+    /// No more pings: the last one was not answered well, or not yet.
+    plain: AtomicBool,
 }
 
 /// One candidate's turn, before which the connection is seen to.
@@ -77,26 +89,26 @@ impl Warmth {
     pub(crate) fn of(client: &Client) -> Self {
         Self {
             client: Some(client.clone()),
-            used: Arc::default(),
+            state: Arc::default(),
         }
     }
 
     pub(crate) fn none() -> Self {
         Self {
             client: None,
-            used: Arc::default(),
+            state: Arc::default(),
         }
     }
 
     /// Something was sent, which keeps the connection open for a while.
     pub(crate) fn used(&self, now: Instant) {
-        self.used.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        self.state.used.fetch_max(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// When the question is due, if nothing else is sent until then.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.client.as_ref()?;
-        let used = self.used.load(Ordering::Relaxed);
+        let used = self.state.used.load(Ordering::Relaxed);
         // What was never used is not kept open.
         (used > 0).then(|| Instant::from_nanos(used).after(EVERY))
     }
@@ -107,7 +119,16 @@ impl Warmth {
         now: Instant,
     ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
         let due = self.due().filter(|due| now >= *due)?;
-        self.question(due.before(EVERY), now)
+        let client = self.whoever_asks(due.before(EVERY), now)?;
+        let state = Arc::clone(&self.state);
+        Some(within_limit(async move {
+            let ping = !state.plain.swap(true, Ordering::Relaxed);
+            if ping && send(&client, Method::OPTIONS, "*").await {
+                state.plain.store(false, Ordering::Relaxed);
+            } else {
+                send(&client, Method::GET, "/version").await;
+            }
+        }))
     }
 
     /// The question before a turn, if nothing was sent of late.
@@ -115,40 +136,65 @@ impl Warmth {
         &self,
         now: Instant,
     ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
-        let used = Instant::from_nanos(self.used.load(Ordering::Relaxed));
+        let used = Instant::from_nanos(self.state.used.load(Ordering::Relaxed));
         let rested = used == Instant::default() || now >= used.after(FRESH);
-        rested.then(|| self.question(used, now)).flatten()
+        let client = rested.then(|| self.whoever_asks(used, now)).flatten()?;
+        Some(within_limit(async move {
+            send(&client, Method::GET, "/version").await;
+        }))
     }
 
-    fn question(
-        &self,
-        used: Instant,
-        now: Instant,
-    ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
-        let used = used.as_nanos();
-        self.used
-            .compare_exchange(used, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed)
+    /// The client, for the first of those who find that it was `used` then.
+    fn whoever_asks(&self, used: Instant, now: Instant) -> Option<Client> {
+        let (used, now) = (used.as_nanos(), now.as_nanos());
+        self.state
+            .used
+            .compare_exchange(used, now, Ordering::Relaxed, Ordering::Relaxed)
             .ok()?;
-        let client = self.client.clone()?;
-        Some(async move {
-            let Ok(request) = Request::get("/version").body(Vec::new()) else {
-                return;
-            };
-            // Whatever comes of it, the connection was used, or is known to be gone.
-            let _ = tokio::time::timeout(LIMIT, client.request_text(request)).await;
-        })
+        self.client.clone()
     }
+}
+
+async fn within_limit(question: impl Future<Output = ()>) {
+    // Whatever comes of it, the connection was used, or is known to be gone.
+    let _ = tokio::time::timeout(LIMIT, question).await;
+}
+
+/// Whether the answer is a good one.
+async fn send(client: &Client, method: Method, target: &'static str) -> bool {
+    let mut request = Request::new(Vec::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from_static(target);
+    client.request_text(request).await.is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raw::{self, Answer, RawServer};
+
+    type Asked = Arc<std::sync::Mutex<Vec<String>>>;
+
+    /// A connection on which that is the answer to a ping.
+    fn pinged(answer: http::StatusCode) -> (Warmth, Asked) {
+        let asked = Asked::default();
+        let server = {
+            let asked = Arc::clone(&asked);
+            tower::service_fn(move |request: Request<kube::client::Body>| {
+                let what = format!("{} {}", request.method(), request.uri());
+                let mut response = http::Response::new(kube::client::Body::empty());
+                if request.method() == Method::OPTIONS {
+                    *response.status_mut() = answer;
+                }
+                asked.lock().unwrap().push(what);
+                std::future::ready(Ok::<_, std::io::Error>(response))
+            })
+        };
+        (Warmth::of(&Client::new(server, "default")), asked)
+    }
 
     fn warmth() -> Warmth {
-        let answer = tower::service_fn(|_: Request<kube::client::Body>| async {
-            Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::empty()))
-        });
-        Warmth::of(&Client::new(answer, "default"))
+        pinged(http::StatusCode::OK).0
     }
 
     fn second(n: u64) -> Instant {
@@ -172,6 +218,66 @@ mod tests {
         assert!(a.ask(second(1095)).is_none(), "b has asked");
         assert_eq!(a.due(), Some(second(1155)));
         asked.await;
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_a_ping_well_is_asked_in_plain_from_then_on() {
+        for (answer, expected) in [
+            (200, ["OPTIONS *", "OPTIONS *", "OPTIONS *"].as_slice()),
+            (204, &["OPTIONS *", "OPTIONS *", "OPTIONS *"]),
+            (
+                400,
+                &["OPTIONS *", "GET /version", "GET /version", "GET /version"],
+            ),
+            (
+                502,
+                &["OPTIONS *", "GET /version", "GET /version", "GET /version"],
+            ),
+        ] {
+            let (warmth, asked) = pinged(http::StatusCode::from_u16(answer).unwrap());
+            warmth.used(second(1));
+            for minute in 1..4 {
+                let question = warmth.ask(second(1 + 60 * minute));
+                question.expect("it is due").await;
+            }
+            assert_eq!(*asked.lock().unwrap(), expected, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn on_the_wire_a_ping_is_one_where_the_api_server_is_all_there_is_at_its_address() {
+        for (path, status, expected) in [
+            ("", "200 OK", ["OPTIONS * HTTP/1.1"].as_slice()),
+            // What passes on to many servers knows them by their paths.
+            (
+                "/clusters/one",
+                "404 Not Found",
+                &[
+                    "OPTIONS /clusters/one* HTTP/1.1",
+                    "GET /clusters/one/version HTTP/1.1",
+                ],
+            ),
+        ] {
+            let server = RawServer::start(Answer::Bytes(raw::http(status, "", ""))).await;
+            let config = raw::config(&format!("http://{}{path}", server.address));
+            let warmth = Warmth::of(&crate::client::election_client(config).unwrap());
+            warmth.used(second(1));
+            warmth.ask(second(61)).expect("it is due").await;
+            assert_eq!(server.asked(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ping_that_is_never_answered_is_the_last() {
+        let (warmth, asked) = pinged(http::StatusCode::OK);
+        warmth.used(second(1));
+        drop(warmth.ask(second(61)).expect("it is due"));
+        let mut question = Box::pin(warmth.ask(second(121)).expect("it is due"));
+        assert!(futures::poll!(&mut question).is_pending());
+        drop(question);
+        warmth.ask(second(181)).expect("it is due").await;
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.last().map(String::as_str), Some("GET /version"));
     }
 
     #[tokio::test]

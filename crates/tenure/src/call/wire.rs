@@ -8,11 +8,11 @@ use tenure_core::Outcome;
 use tokio::time::timeout;
 
 use super::{LONGEST_ANSWER, Resource, call};
-use crate::{client::election_client, wire::Wire};
-
-#[path = "../../tests/raw/mod.rs"]
-mod raw;
-use raw::{Answer, RawServer, config, http, status};
+use crate::{
+    client::election_client,
+    raw::{Answer, RawServer, config, http, status},
+    wire::Wire,
+};
 
 /// For servers that never end by themselves.
 const SHORT: Duration = Duration::from_millis(200);

@@ -6,7 +6,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -28,9 +28,12 @@ pub(crate) enum Answer {
     OnceThenClose(Vec<u8>),
 }
 
+/// The first line of each whole request.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
-    requests: Arc<AtomicUsize>,
+    requests: Requests,
     connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -39,7 +42,7 @@ impl RawServer {
     pub(crate) async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(AtomicUsize::new(0));
+        let requests = Requests::default();
         let connections = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn({
             let (requests, connections) = (Arc::clone(&requests), Arc::clone(&connections));
@@ -65,7 +68,12 @@ impl RawServer {
 
     /// How many whole requests have come in.
     pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+        self.requests.lock().unwrap().len()
+    }
+
+    /// What they asked: method, target and version.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -102,10 +110,10 @@ pub(crate) fn status(code: u16, reason: &str, kind: &str) -> String {
     )
 }
 
-async fn serve(mut stream: TcpStream, answer: Answer, requests: Arc<AtomicUsize>) {
+async fn serve(mut stream: TcpStream, answer: Answer, requests: Requests) {
     let mut served = 0;
-    while read_request(&mut stream).await.is_some() {
-        requests.fetch_add(1, Ordering::SeqCst);
+    while let Some(asked) = read_request(&mut stream).await {
+        requests.lock().unwrap().push(asked);
         let bytes = match &answer {
             Answer::OnceThenClose(_) if served > 0 => return,
             Answer::Bytes(bytes) | Answer::BytesThenClose(bytes) | Answer::OnceThenClose(bytes) => {
@@ -123,18 +131,19 @@ async fn serve(mut stream: TcpStream, answer: Answer, requests: Arc<AtomicUsize>
     }
 }
 
-/// Read one request, body included.
-async fn read_request(stream: &mut TcpStream) -> Option<()> {
+/// Read one request, body included. Its first line is what comes of it.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&head).into_owned();
     let length = head
+        .to_ascii_lowercase()
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"))
         .map_or(0, |length| length.trim().parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(())
+    head.lines().next().map(ToOwned::to_owned)
 }

@@ -1,5 +1,6 @@
 //! What is served: groups, resources, health.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::suite::Talk;
@@ -57,6 +58,8 @@ pub async fn talk(talk: &mut Talk) {
     for path in ["/healthz", "/livez", "/readyz"] {
         talk.get(path).await;
     }
+    talk.case("a ping");
+    talk.ask_with(Method::OPTIONS, "*", &[], "").await;
     talk.case("groups");
     talk.get_part("/api", &[], |versions| {
         json!({
