@@ -6,9 +6,10 @@ use tenure_core::{Elector as _, always::AlwaysElector};
 use tokio::sync::watch;
 
 use crate::{
+    candidacy::Candidacy,
     clock,
-    driver::{Driver, Outside, Parts, Pulse},
-    election::{Handles, LeaderElection},
+    driver::{Driver, Outside, Parts},
+    election::LeaderElection,
     holders::Holders,
     lock::always::NoLock,
     orders,
@@ -26,42 +27,30 @@ impl LeaderElection {
     /// Outside of a tokio runtime.
     pub fn always() -> Self {
         let elector = AlwaysElector::new(GRACE);
-        let clock = clock::system_clock();
         let (orders, order_receiver) = orders::orders();
         let (status, status_receiver) = watch::channel(elector.status());
         let holders = Arc::new(Holders::default());
-        let pulse = Arc::new(Pulse::new());
-        let name: Arc<str> = "always".into();
-        let handles = Handles {
-            orders: orders.clone(),
-            status: status_receiver,
-            holders: Arc::downgrade(&holders),
-            pulse: Arc::clone(&pulse),
-            clock: clock.clone(),
-            identity: Arc::clone(&name),
-            name: Arc::clone(&name),
-            namespace: "".into(),
-        };
+        let candidacy = Candidacy::new("always", "", "always", clock::system_clock());
+        let election = Self::new(
+            orders.clone(),
+            status_receiver,
+            &holders,
+            Arc::clone(&candidacy),
+        );
         let driver = Driver::new(Parts {
             lock: NoLock,
             warmth: Warmth::none(),
             elector,
-            clock,
             orders: order_receiver,
             order_sender: orders.downgrade(),
-            outside: Outside {
-                status,
-                holders,
-                pulse,
-            },
-            name: Arc::clone(&name),
-            identity: Arc::clone(&name),
+            outside: Outside { status, holders },
+            telling: Telling::new(Arc::clone(&candidacy)),
+            candidacy,
             release: true,
             release_on_drop: false,
             grace: GRACE,
-            telling: Telling::new(Arc::clone(&name), "".into(), name),
         });
         tokio::spawn(driver.run());
-        Self::from_handles(handles)
+        election
     }
 }

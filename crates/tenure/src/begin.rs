@@ -14,10 +14,11 @@ use crate::{
     beside::{About, LabelPlan, Plan},
     builder::{Builder, Kind},
     call::Resource,
+    candidacy::Candidacy,
     client::Connection,
     context_info::{ContextInfo, OwnPod},
-    driver::{Driver, Outside, Parts, Pulse},
-    election::{Handles, LeaderElection},
+    driver::{Driver, Outside, Parts},
+    election::LeaderElection,
     error::{ElectionError, SettingsError},
     holders::Holders,
     lock::{Lock, lease::LeaseLock, lease_json::Extras, life::LifeLock},
@@ -82,7 +83,7 @@ impl Builder {
         self.start(
             connect,
             namespace,
-            identity.as_str(),
+            identity.into(),
             timing.grace(),
             elector,
             plan,
@@ -123,11 +124,11 @@ impl Builder {
         let extras = self.extras();
         let processes = Arc::clone(&self.processes);
         let make = move |wire| LifeLock::new(wire, resource, timing.call_limit, extras, processes);
-        let (namespace, identity) = (pod.namespace().to_owned(), pod.name().to_owned());
+        let (namespace, identity) = (pod.namespace().to_owned(), pod.name().into());
         self.start(
             connect,
             namespace,
-            &identity,
+            identity,
             timing.grace,
             elector,
             plan,
@@ -143,7 +144,7 @@ impl Builder {
         self,
         connect: Connect,
         namespace: String,
-        identity: &str,
+        identity: Arc<str>,
         grace: Duration,
         elector: L::Elector,
         plan: Plan,
@@ -157,39 +158,27 @@ impl Builder {
         let (orders, order_receiver) = orders::orders();
         let (status, status_receiver) = watch::channel(elector.status());
         let holders = Arc::new(Holders::default());
-        let pulse = Arc::new(Pulse::new());
-        let (name, identity): (Arc<str>, Arc<str>) = (self.name.into(), identity.into());
-        let namespace: Arc<str> = namespace.into();
-        let handles = Handles {
-            orders: orders.clone(),
-            status: status_receiver,
-            holders: Arc::downgrade(&holders),
-            pulse: Arc::clone(&pulse),
-            clock: self.clock.clone(),
-            identity: Arc::clone(&identity),
-            name: Arc::clone(&name),
-            namespace: Arc::clone(&namespace),
-        };
-        let telling = Telling::new(Arc::clone(&name), namespace, Arc::clone(&identity));
-        let (clock, release_on_drop) = (self.clock, self.release_on_drop);
+        let candidacy = Candidacy::new(self.name, namespace, identity, self.clock);
+        let election = LeaderElection::new(
+            orders.clone(),
+            status_receiver,
+            &holders,
+            Arc::clone(&candidacy),
+        );
+        let telling = Telling::new(Arc::clone(&candidacy));
+        let release_on_drop = self.release_on_drop;
         // A leader for life's core knows by itself whether to delete the lock (F10).
         let release = self.release || self.kind != Kind::Lease;
         let driver = move |connection: Connection| {
-            let telling = telling.with(plan.over(&connection.wire(), &clock));
+            let telling = telling.with(plan.over(&connection.wire(), &candidacy.clock));
             Driver::new(Parts {
                 lock: make(connection.wire()),
                 warmth: connection.warmth(),
                 elector,
-                clock,
                 orders: order_receiver,
                 order_sender: orders.downgrade(),
-                outside: Outside {
-                    status,
-                    holders,
-                    pulse,
-                },
-                name,
-                identity,
+                outside: Outside { status, holders },
+                candidacy,
                 release,
                 release_on_drop,
                 grace,
@@ -202,7 +191,7 @@ impl Builder {
             let connection = connect.connection()?;
             tokio::spawn(driver(connection).run());
         }
-        Ok(LeaderElection::from_handles(handles))
+        Ok(election)
     }
 
     /// What is to be done besides leading by `lock`.

@@ -3,29 +3,23 @@
 //! The one thing this file has to get right is the order of the core's manual: read the clocks,
 //! hand the event in, **publish belief**, then carry out the actions.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::StreamExt;
 use tenure_core::{
     Action, Belief, CallId, Command, Elector, Event, Instant, LossReason, Notice, Now, Status,
 };
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    clock::SharedClock,
+    candidacy::Candidacy,
     holders::Holders,
     leadership::{Leadership, Released},
     lock::{Lock, ReplyOf, Watched},
     orders::{Arriving, Order, WeakOrders},
     published::Term,
     telling::Telling,
+    under_way::UnderWay,
     warm::{BeforeTurn, Warmth},
 };
 
@@ -33,51 +27,25 @@ use crate::{
 pub(crate) struct Outside {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) holders: Arc<Holders>,
-    pub(crate) pulse: Arc<Pulse>,
-}
-
-/// Shows whether the driver still does what it is due to do.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    due: AtomicU64,
-}
-
-impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self {
-            due: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    /// How far behind the driver is.
-    pub(crate) fn overdue(&self, now: Instant) -> Duration {
-        now.since(Instant::from_nanos(self.due.load(Ordering::Acquire)))
-    }
-
-    fn set(&self, due: Instant) {
-        self.due.store(due.as_nanos(), Ordering::Release);
-    }
 }
 
 pub(crate) struct Driver<L: Lock> {
     lock: L,
     warmth: Warmth,
     before_turn: BeforeTurn,
-    warming: FuturesUnordered<BoxFuture<'static, ()>>,
+    warming: UnderWay<()>,
     elector: L::Elector,
-    clock: SharedClock,
     orders: Arriving,
     /// For the leaderships that are handed out. Weak: the election ends with its last handle.
     order_sender: WeakOrders,
     outside: Outside,
-    name: Arc<str>,
-    identity: Arc<str>,
+    candidacy: Arc<Candidacy>,
     /// Whether ended work frees the lock.
     release: bool,
     release_on_drop: bool,
     grace: Duration,
     waiting: VecDeque<oneshot::Sender<Leadership>>,
-    calls: FuturesUnordered<BoxFuture<'static, (CallId, ReplyOf<L>)>>,
+    calls: UnderWay<(CallId, ReplyOf<L>)>,
     term: Option<Arc<Term>>,
     /// Terms whose leadership was given back, until the core says what became of the lock.
     ending: Option<Arc<Term>>,
@@ -89,12 +57,10 @@ pub(crate) struct Parts<L: Lock> {
     pub(crate) lock: L,
     pub(crate) warmth: Warmth,
     pub(crate) elector: L::Elector,
-    pub(crate) clock: SharedClock,
     pub(crate) orders: Arriving,
     pub(crate) order_sender: WeakOrders,
     pub(crate) outside: Outside,
-    pub(crate) name: Arc<str>,
-    pub(crate) identity: Arc<str>,
+    pub(crate) candidacy: Arc<Candidacy>,
     pub(crate) release: bool,
     pub(crate) release_on_drop: bool,
     pub(crate) grace: Duration,
@@ -114,12 +80,10 @@ impl<L: Lock> Driver<L> {
             lock,
             warmth,
             elector,
-            clock,
             orders,
             order_sender,
             outside,
-            name,
-            identity,
+            candidacy,
             release,
             release_on_drop,
             grace,
@@ -129,19 +93,17 @@ impl<L: Lock> Driver<L> {
             lock,
             warmth,
             before_turn: BeforeTurn::default(),
-            warming: FuturesUnordered::new(),
+            warming: UnderWay::new(),
             elector,
-            clock,
             orders,
             order_sender,
             outside,
-            name,
-            identity,
+            candidacy,
             release,
             release_on_drop,
             grace,
             waiting: VecDeque::new(),
-            calls: FuturesUnordered::new(),
+            calls: UnderWay::new(),
             term: None,
             ending: None,
             telling,
@@ -158,8 +120,8 @@ impl<L: Lock> Driver<L> {
         // After its last handle a driver finishes what is under way, such as a release.
         while open || self.term.is_some() || self.ending.is_some() || !self.calls.is_empty() {
             let sleep_until = self.sleep_until();
-            self.outside.pulse.set(sleep_until);
-            let clock = self.clock.clone();
+            self.candidacy.pulse.set(sleep_until);
+            let clock = self.candidacy.clock.clone();
             let event: Option<EventOf<L>> = tokio::select! {
                 biased;
                 () = clock.sleep_until(sleep_until) => Some(Event::Tick),
@@ -169,12 +131,12 @@ impl<L: Lock> Driver<L> {
                     open = false;
                     Some(Event::Command(Command::Withdraw))
                 },
-                Some((id, reply)) = self.calls.next(), if !self.calls.is_empty() => {
+                (id, reply) = self.calls.next(), if !self.calls.is_empty() => {
                     let outcome = reply.and_then(|reply| self.lock.answer(reply));
                     Some(Event::Answer { id, outcome })
                 }
                 Some(watched) = watch.next() => self.watched(watched),
-                Some(()) = self.warming.next(), if !self.warming.is_empty() => None,
+                () = self.warming.next(), if !self.warming.is_empty() => None,
             };
             if let Some(event) = event {
                 self.feed(event);
@@ -193,7 +155,7 @@ impl<L: Lock> Driver<L> {
     }
 
     fn keep_warm(&mut self) {
-        let now = self.clock.mono();
+        let now = self.candidacy.clock.mono();
         if let Some(question) = self.warmth.ask(now) {
             self.warming.push(Box::pin(question));
         }
@@ -204,7 +166,7 @@ impl<L: Lock> Driver<L> {
     }
 
     fn sleep_until(&mut self) -> Instant {
-        let now = self.clock.mono();
+        let now = self.candidacy.clock.mono();
         let longest = now.after(LONGEST_SLEEP);
         let dues = [
             self.elector.deadline(),
@@ -216,8 +178,8 @@ impl<L: Lock> Driver<L> {
 
     fn feed(&mut self, event: EventOf<L>) {
         // The order of these two readings is rule L1's.
-        let mono = self.clock.mono();
-        let wall = self.clock.wall();
+        let mono = self.candidacy.clock.mono();
+        let wall = self.candidacy.clock.wall();
         self.elector.handle(Now { mono, wall }, event);
         self.publish();
         if let Some(newest) = self.elector.newest() {
@@ -260,12 +222,8 @@ impl<L: Lock> Driver<L> {
     }
 
     fn begin_term(&mut self, belief: &Belief) {
-        self.term = Some(Arc::new(Term::new(
-            belief,
-            Arc::clone(&self.name),
-            Arc::clone(&self.identity),
-            self.clock.clone(),
-        )));
+        let candidacy = Arc::clone(&self.candidacy);
+        self.term = Some(Arc::new(Term::new(belief, candidacy)));
     }
 
     fn notify(&mut self, notice: Notice, now: Instant) {
@@ -372,7 +330,7 @@ impl<L: Lock> Driver<L> {
     /// A term has ended: whoever waits for the next one stands now.
     fn count_waiting(&mut self) {
         if let Some(event) = self.wanted() {
-            let (mono, wall) = (self.clock.mono(), self.clock.wall());
+            let (mono, wall) = (self.candidacy.clock.mono(), self.candidacy.clock.wall());
             self.elector.handle(Now { mono, wall }, event);
             self.publish();
         }
@@ -396,7 +354,7 @@ impl<L: Lock> Driver<L> {
     fn end(&mut self) {
         for term in [self.term.take(), self.ending.take()].into_iter().flatten() {
             term.end_belief();
-            term.tell(LossReason::Abandoned, self.clock.mono());
+            term.tell(LossReason::Abandoned, self.candidacy.clock.mono());
             term.settle(Released::Lost);
         }
     }

@@ -13,8 +13,7 @@ use tenure_core::{Holder, Identity, InvalidIdentity, Status};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
-    clock::SharedClock,
-    driver::Pulse,
+    candidacy::Candidacy,
     error::ElectionError,
     holders::Holders,
     leadership::{Leadership, LeadershipHandle},
@@ -32,45 +31,21 @@ pub struct LeaderElection {
     orders: Orders,
     status: watch::Receiver<Status>,
     holders: Weak<Holders>,
-    pulse: Arc<Pulse>,
-    clock: SharedClock,
-    identity: Arc<str>,
-    name: Arc<str>,
-    namespace: Arc<str>,
-}
-
-pub(crate) struct Handles {
-    pub(crate) orders: Orders,
-    pub(crate) status: watch::Receiver<Status>,
-    pub(crate) holders: Weak<Holders>,
-    pub(crate) pulse: Arc<Pulse>,
-    pub(crate) clock: SharedClock,
-    pub(crate) identity: Arc<str>,
-    pub(crate) name: Arc<str>,
-    pub(crate) namespace: Arc<str>,
+    candidacy: Arc<Candidacy>,
 }
 
 impl LeaderElection {
-    pub(crate) fn from_handles(handles: Handles) -> Self {
-        let Handles {
-            orders,
-            status,
-            holders,
-            pulse,
-            clock,
-            identity,
-            name,
-            namespace,
-        } = handles;
+    pub(crate) fn new(
+        orders: Orders,
+        status: watch::Receiver<Status>,
+        holders: &Arc<Holders>,
+        candidacy: Arc<Candidacy>,
+    ) -> Self {
         Self {
             orders,
             status,
-            holders,
-            pulse,
-            clock,
-            identity,
-            name,
-            namespace,
+            holders: Arc::downgrade(holders),
+            candidacy,
         }
     }
 
@@ -225,22 +200,23 @@ impl LeaderElection {
     /// behind what it is due to do. An unreachable API server does not make it unhealthy; a
     /// starved runtime does. A few seconds are a good bound.
     pub fn healthy(&self, max_overdue: Duration) -> bool {
-        !self.orders.is_closed() && self.pulse.overdue(self.clock.mono()) <= max_overdue
+        let Candidacy { pulse, clock, .. } = &*self.candidacy;
+        !self.orders.is_closed() && pulse.overdue(clock.mono()) <= max_overdue
     }
 
     /// What this candidate writes as the holder.
     pub fn identity(&self) -> &str {
-        &self.identity
+        &self.candidacy.identity
     }
 
     /// The name of the lock.
     pub fn lock_name(&self) -> &str {
-        &self.name
+        &self.candidacy.lock
     }
 
     /// The namespace of the lock.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.candidacy.namespace
     }
 }
 
@@ -264,9 +240,9 @@ impl Drop for Waiting<'_> {
 impl fmt::Debug for LeaderElection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeaderElection")
-            .field("lock", &self.name)
-            .field("namespace", &self.namespace)
-            .field("identity", &self.identity)
+            .field("lock", &self.lock_name())
+            .field("namespace", &self.namespace())
+            .field("identity", &self.identity())
             .finish_non_exhaustive()
     }
 }

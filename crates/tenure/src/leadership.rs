@@ -6,6 +6,7 @@ use tenure_core::{Belief, Identity, Instant, InvalidIdentity, LossReason, Resour
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    candidacy::Candidacy,
     clock,
     orders::{Order, Orders, WeakOrders},
     published::Term,
@@ -81,12 +82,8 @@ impl Leadership {
             token: ResourceVersion::new("1"),
             valid_until: until,
         };
-        let term = Arc::new(Term::new(
-            &belief,
-            "test".into(),
-            "test".into(),
-            clock.clone(),
-        ));
+        let candidacy = Candidacy::new("test", "", "test", clock.clone());
+        let term = Arc::new(Term::new(&belief, candidacy));
         if let Some(until) = until {
             let term = Arc::downgrade(&term);
             tokio::spawn(async move {
@@ -215,12 +212,12 @@ impl LeadershipHandle {
 
     /// The name of the lock.
     pub fn lock(&self) -> &str {
-        &self.term.lock
+        &self.term.candidacy.lock
     }
 
     /// What this process wrote as the holder.
     pub fn identity(&self) -> &str {
-        &self.term.identity
+        &self.term.candidacy.identity
     }
 
     /// Resolves when the work has to end: leadership is lost, or is about to run out, or somebody
@@ -338,7 +335,7 @@ impl fmt::Debug for Leadership {
 impl fmt::Debug for LeadershipHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leadership")
-            .field("lock", &self.term.lock)
+            .field("lock", &self.lock())
             .field("term", &self.term.number)
             .field("token", &self.term.token.as_str())
             .field("is_leading", &self.is_leading())

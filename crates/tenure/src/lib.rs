@@ -84,6 +84,7 @@ mod begin;
 mod beside;
 mod builder;
 mod call;
+mod candidacy;
 pub mod client;
 pub mod clock;
 pub mod context_info;
@@ -108,6 +109,7 @@ mod raw;
 pub mod rbac;
 mod set;
 mod telling;
+mod under_way;
 mod warm;
 mod wire;
 

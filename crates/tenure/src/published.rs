@@ -7,16 +7,17 @@ use std::sync::{
 };
 
 use tenure_core::{Belief, Instant, LossReason, ResourceVersion};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::SharedClock, leadership::Released};
+use crate::{candidacy::Candidacy, clock::SharedClock, leadership::Released};
 
 /// One term as its readers see it.
 pub(crate) struct Term {
     pub(crate) number: u64,
     pub(crate) token: ResourceVersion,
-    pub(crate) lock: Arc<str>,
-    pub(crate) identity: Arc<str>,
+    pub(crate) candidacy: Arc<Candidacy>,
+    /// The candidacy's, at hand.
     clock: SharedClock,
     /// The first moment without belief, in nanoseconds; 0 once belief is over, `FOR_LIFE` where
     /// no time ends it.
@@ -26,32 +27,24 @@ pub(crate) struct Term {
     reason: OnceLock<LossReason>,
     /// When the work must have ended, in nanoseconds; 0 while nobody told it.
     stop_by: AtomicU64,
-    /// Cancelled when the lock has been given up, or will not be.
-    settled: CancellationToken,
-    released: OnceLock<Released>,
+    /// Set when the lock has been given up, or will not be.
+    released: SetOnce<Released>,
 }
 
 const FOR_LIFE: u64 = u64::MAX;
 
 impl Term {
-    pub(crate) fn new(
-        belief: &Belief,
-        lock: Arc<str>,
-        identity: Arc<str>,
-        clock: SharedClock,
-    ) -> Self {
+    pub(crate) fn new(belief: &Belief, candidacy: Arc<Candidacy>) -> Self {
         Self {
             number: belief.term,
             token: belief.token.clone(),
-            lock,
-            identity,
-            clock,
+            clock: candidacy.clock.clone(),
+            candidacy,
             valid_until: AtomicU64::new(end_of(belief)),
             told: CancellationToken::new(),
             reason: OnceLock::new(),
             stop_by: AtomicU64::new(0),
-            settled: CancellationToken::new(),
-            released: OnceLock::new(),
+            released: SetOnce::new(),
         }
     }
 
@@ -81,13 +74,12 @@ impl Term {
 
     /// Resolves when it is known what became of the lock.
     pub(crate) async fn released(&self) -> Released {
-        self.settled.cancelled().await;
-        self.released.get().cloned().unwrap_or(Released::Lost)
+        self.released.wait().await.clone()
     }
 
     pub(crate) fn settle(&self, released: Released) {
+        // The first one stays.
         let _ = self.released.set(released);
-        self.settled.cancel();
     }
 
     /// Why this term ended or is about to; `Abandoned` while nothing did.

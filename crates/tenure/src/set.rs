@@ -48,8 +48,8 @@ use crate::{
 /// - **one watch** for each namespace, on all its Leases. A watch cannot be narrowed to several
 ///   names, so the right to it holds for the whole namespace ([`Rights::set`](crate::rbac::Rights::set),
 ///   `tenure rbac --set`). Without that right each lock is polled.
-/// - **one client**, with at most 16 writes (up to 64 where the API server is far away) and 16 reads under
-///   way at once, and so few connections.
+/// - **one client**, with at most 16 writes and 8 reads under way at once (up to 64 of each where the API
+///   server is far away), and so few connections.
 ///   A call that waits for its turn waits within its call limit (rule L16), and validity counts from
 ///   before it waited (rule L1).
 /// - **renewals spread over the retry period**: after it was acquired a Lease is renewed for the

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use tenure_core::{Notice, Uid};
 use tracing::{debug, error, info, warn};
 
-use crate::beside::{Beside, End};
+use crate::{
+    beside::{Beside, End},
+    candidacy::Candidacy,
+};
 
 /// The log of one election.
 #[allow(
@@ -15,9 +18,7 @@ use crate::beside::{Beside, End};
     reason = "each is about something else"
 )]
 pub(crate) struct Telling {
-    lock: Arc<str>,
-    namespace: Arc<str>,
-    identity: Arc<str>,
+    candidacy: Arc<Candidacy>,
     term: u64,
     standby_failing: bool,
     renew_failing: bool,
@@ -28,12 +29,11 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    pub(crate) fn new(lock: Arc<str>, namespace: Arc<str>, identity: Arc<str>) -> Self {
-        info!(%lock, %namespace, %identity, "leader election started");
+    pub(crate) fn new(candidacy: Arc<Candidacy>) -> Self {
+        let (lock, namespace, identity) = words_of(&candidacy);
+        info!(lock, namespace, identity, "leader election started");
         Self {
-            lock,
-            namespace,
-            identity,
+            candidacy,
             term: 0,
             standby_failing: false,
             renew_failing: false,
@@ -54,7 +54,7 @@ impl Telling {
         if let Some(beside) = &mut self.beside {
             tell_beside(beside, notice, lock);
         }
-        let (lock, namespace, identity) = (&*self.lock, &*self.namespace, &*self.identity);
+        let (lock, namespace, identity) = words_of(&self.candidacy);
         match notice {
             Notice::Holder(Some(holder)) if *holder.identity == *identity => {}
             Notice::Holder(Some(holder)) => {
@@ -152,7 +152,8 @@ impl Telling {
     /// The election has ended. Ends when what was told last has arrived, or after a bounded time.
     pub(crate) async fn finish(&mut self) {
         if let Some(beside) = self.beside.take() {
-            beside.finish().await;
+            // Boxed: it would be most of the future of each driver, which few need and none for long.
+            Box::pin(beside.finish()).await;
         }
     }
 
@@ -161,7 +162,7 @@ impl Telling {
     }
 
     pub(crate) fn watch_closed(&mut self, error: Option<String>, forbidden: bool) {
-        let (lock, namespace) = (&*self.lock, &*self.namespace);
+        let (lock, namespace, _) = words_of(&self.candidacy);
         let Some(error) = error else { return };
         if forbidden {
             if !self.watch_forbidden {
@@ -178,7 +179,7 @@ impl Telling {
 
     fn warn(&mut self, warning: &tenure_core::Warning) {
         use tenure_core::Warning;
-        let (lock, namespace) = (&*self.lock, &*self.namespace);
+        let (lock, namespace, _) = words_of(&self.candidacy);
         match warning {
             Warning::OddDuration { holder, seconds } => warn!(
                 lock, namespace, %holder, seconds,
@@ -208,6 +209,11 @@ impl Telling {
             _ => {}
         }
     }
+}
+
+/// Lock, namespace and identity.
+fn words_of(candidacy: &Candidacy) -> (&str, &str, &str) {
+    (&candidacy.lock, &candidacy.namespace, &candidacy.identity)
 }
 
 fn tell_beside(beside: &mut Beside, notice: &Notice, lock: impl FnOnce() -> Option<Uid>) {

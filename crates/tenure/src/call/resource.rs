@@ -24,10 +24,10 @@ struct Names {
     api: Api,
     namespace: Option<String>,
     name: String,
-    /// The path of all objects of this kind in this namespace.
-    collection: String,
     /// Its own path.
     path: String,
+    /// How much of it is the path of all objects of this kind in this namespace.
+    collection: usize,
 }
 
 /// A kind of object, as its paths spell it.
@@ -116,7 +116,7 @@ impl Resource {
             namespace: namespace.map(ToOwned::to_owned),
             name: name.to_owned(),
             path: format!("{collection}/{}", segment(name)),
-            collection,
+            collection: collection.len(),
         }))
     }
 
@@ -151,7 +151,7 @@ impl Resource {
 
     /// The path of all objects of this kind in this namespace: to list and to watch.
     pub(crate) fn collection(&self) -> &str {
-        &self.0.collection
+        &self.0.path[..self.0.collection]
     }
 
     /// The path of this object.

@@ -16,12 +16,13 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// Places for writes at first: enough where a round trip takes a few milliseconds, and few connections.
+/// Places for writes at first: enough where a round trip takes a few milliseconds, and few connections, each of
+/// which takes more room than five locks.
 const FIRST_WRITES: usize = 16;
-/// The most there ever are: enough for a thousand renewals every two seconds at a round trip of 100 ms.
-const WRITES: usize = 64;
 /// Reads have places of their own: a thousand of them, after an outage, keep no renewal waiting.
-const READS: usize = 16;
+const FIRST_READS: usize = 8;
+/// The most there ever are: enough for a thousand renewals every two seconds at a round trip of 100 ms.
+const MOST: usize = 64;
 /// Who has waited for so long asks for more places, where the server is far. A server that stands still for a
 /// moment keeps nobody waiting for as long.
 const WAITED: Duration = Duration::from_millis(100);
@@ -75,8 +76,8 @@ struct Quickest {
 impl Gate {
     pub(crate) fn new() -> Self {
         Self {
-            reads: Arc::new(Places::new(READS, READS)),
-            writes: Arc::new(Places::new(FIRST_WRITES, WRITES)),
+            reads: Arc::new(Places::new(FIRST_READS, MOST)),
+            writes: Arc::new(Places::new(FIRST_WRITES, MOST)),
         }
     }
 
@@ -227,20 +228,21 @@ mod tests {
     }
 
     /// The most calls under way at once of a thousand that take so long, and how long all took.
-    async fn thousand(takes: Duration) -> (usize, Duration) {
+    async fn thousand(write: bool, takes: Duration) -> (usize, Duration) {
         let (gate, counts) = (Gate::new(), Mutex::new((0_usize, 0_usize)));
         let began = Instant::now();
         let one = || {
-            gate.clone().pass(true, Duration::from_secs(60), |_| async {
-                {
-                    let mut counts = counts.lock().unwrap();
-                    counts.0 += 1;
-                    counts.1 = counts.1.max(counts.0);
-                }
-                sleep(takes).await;
-                counts.lock().unwrap().0 -= 1;
-                Outcome::Done(())
-            })
+            gate.clone()
+                .pass(write, Duration::from_secs(60), |_| async {
+                    {
+                        let mut counts = counts.lock().unwrap();
+                        counts.0 += 1;
+                        counts.1 = counts.1.max(counts.0);
+                    }
+                    sleep(takes).await;
+                    counts.lock().unwrap().0 -= 1;
+                    Outcome::Done(())
+                })
         };
         futures::future::join_all((0..1000).map(|_| one())).await;
         let most = counts.lock().unwrap().1;
@@ -249,10 +251,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_at_a_quick_server_opens_few_connections_and_at_a_slow_one_more() {
-        assert_eq!(thousand(Duration::from_millis(5)).await.0, FIRST_WRITES);
-        let (most, took) = thousand(Duration::from_millis(100)).await;
-        assert_eq!(most, WRITES);
-        assert!(took < Duration::from_millis(2500), "{took:?}");
+        for (write, first) in [(true, FIRST_WRITES), (false, FIRST_READS)] {
+            let (most, _) = thousand(write, Duration::from_millis(5)).await;
+            assert_eq!(most, first);
+            let (most, took) = thousand(write, Duration::from_millis(100)).await;
+            assert_eq!(most, MOST);
+            assert!(took < Duration::from_millis(2500), "{took:?}");
+        }
     }
 
     /// Renewals of a thousand locks, one every two milliseconds, for so long. The calls that begin before
@@ -278,7 +283,7 @@ mod tests {
     async fn what_a_slow_server_asked_for_is_given_back_when_it_is_quick_again() {
         let gate = Gate::new();
         renewals(&gate, 6, Duration::from_secs(4)).await;
-        assert_eq!(gate.writes.count(), WRITES);
+        assert_eq!(gate.writes.count(), MOST);
         renewals(&gate, 40, Duration::ZERO).await;
         assert_eq!(gate.writes.count(), FIRST_WRITES);
         assert_eq!(gate.writes.free.available_permits(), FIRST_WRITES);
@@ -366,7 +371,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn l6_a_call_that_found_no_place_was_certainly_not_made() {
         let gate = Gate::new();
-        while gate.writes.count() < WRITES {
+        while gate.writes.count() < MOST {
             sleep(GROWS_EVERY).await;
             gate.writes.grow(&mut gate.writes.all(), Instant::now());
         }

@@ -6,12 +6,14 @@
 //! reads.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use futures::{StreamExt, channel::mpsc, stream::BoxStream};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use kube::Client;
 use tenure_core::ResourceVersion;
 use tracing::{debug, warn};
@@ -37,34 +39,82 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct Members {
     open: bool,
-    last: u64,
-    by_name: BTreeMap<Arc<str>, Vec<Listener>>,
+    by_name: BTreeMap<Arc<str>, Vec<Inbox>>,
 }
 
-struct Listener {
-    id: u64,
-    to: mpsc::Sender<Watched>,
-    known: Known,
-}
-
-/// The newest state of a lock that its election has taken in. The watch's echo of it, one for each
-/// renewal, wakes nobody.
+/// What one election of a set has still to hear of its Lease, and what it knows. Clones share it.
+///
+/// No channel of a library's: all that there is of it would be allocated a thousand times, in five pieces.
 #[derive(Clone, Default)]
-pub(crate) struct Known(Arc<Mutex<Option<ResourceVersion>>>);
+pub(crate) struct Inbox(Arc<Mutex<Letters>>);
 
-impl Known {
-    pub(crate) fn set(&self, newest: &ResourceVersion) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref() != Some(newest) {
-            *known = Some(newest.clone());
+#[derive(Default)]
+struct Letters {
+    /// The newest state that the election has taken in. The watch's echo of it, one for each
+    /// renewal, wakes nobody.
+    known: Option<ResourceVersion>,
+    events: VecDeque<Watched>,
+    reader: Option<Waker>,
+}
+
+impl Inbox {
+    /// This state has been taken in.
+    pub(crate) fn knows(&self, newest: &ResourceVersion) {
+        let mut letters = locked(&self.0);
+        if letters.known.as_ref() != Some(newest) {
+            letters.known = Some(newest.clone());
         }
     }
 
-    fn is(&self, version: Option<&str>) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        version.is_some() && known.as_ref().map(ResourceVersion::as_str) == version
+    fn is_echo(&self, version: Option<&str>) -> bool {
+        let letters = locked(&self.0);
+        version.is_some() && letters.known.as_ref().map(ResourceVersion::as_str) == version
+    }
+
+    /// Whoever lags too far behind begins anew, as after a cut: the read that comes of it shows what
+    /// was missed.
+    fn put(&self, what: Watched) {
+        let mut letters = locked(&self.0);
+        if letters.events.len() < KEPT {
+            letters.events.push_back(what);
+        } else {
+            letters.events.clear();
+            letters.events.push_back(CUT);
+            if !matches!(what, Watched::Closed { .. }) {
+                letters.events.push_back(Watched::Opened);
+            }
+        }
+        let reader = letters.reader.take();
+        drop(letters);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Watched> {
+        let mut letters = locked(&self.0);
+        if let Some(event) = letters.events.pop_front() {
+            if letters.events.is_empty() {
+                letters.events = VecDeque::new();
+            }
+            return Poll::Ready(event);
+        }
+        match &mut letters.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
+
+const CUT: Watched = Watched::Closed {
+    error: None,
+    forbidden: false,
+};
 
 impl Hub {
     /// Watch the Leases of `namespace`.
@@ -87,20 +137,11 @@ impl Hub {
     }
 
     /// What happens to the Lease of that name from now on.
-    pub(crate) fn watch(self: &Arc<Self>, name: &str, known: Known) -> BoxStream<'static, Watched> {
-        let (id, events) = join(&self.members, name, &known);
-        let member = Member {
-            hub: Arc::clone(self),
-            name: name.into(),
-            known,
-            id,
-            events,
-        };
-        futures::stream::unfold(member, |mut member| async move {
-            let event = member.next().await;
-            Some((event, member))
-        })
-        .boxed()
+    pub(crate) fn watch(self: &Arc<Self>, name: &str, inbox: Inbox) -> BoxStream<'static, Watched> {
+        let name = Arc::from(name);
+        locked(&self.members).join(&name, &inbox);
+        let hub = Arc::clone(self);
+        Member { hub, name, inbox }.boxed()
     }
 }
 
@@ -108,77 +149,50 @@ impl Hub {
 struct Member {
     hub: Arc<Hub>,
     name: Arc<str>,
-    known: Known,
-    id: u64,
-    events: mpsc::Receiver<Watched>,
+    inbox: Inbox,
 }
 
-impl Member {
-    async fn next(&mut self) -> Watched {
-        if let Some(event) = self.events.next().await {
-            return event;
-        }
-        // It lagged, and was let go: what came meanwhile is to be read.
-        (self.id, self.events) = join(&self.hub.members, &self.name, &self.known);
-        Watched::Closed {
-            error: None,
-            forbidden: false,
-        }
+impl Stream for Member {
+    type Item = Watched;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Watched>> {
+        self.inbox.poll(context).map(Some)
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut members = locked(&self.hub.members);
-        if let Some(listening) = members.by_name.get_mut(&self.name) {
-            listening.retain(|listener| listener.id != self.id);
-            if listening.is_empty() {
-                members.by_name.remove(&self.name);
-            }
-        }
+        locked(&self.hub.members).leave(&self.name, &self.inbox);
     }
 }
 
-fn locked(members: &Mutex<Members>) -> MutexGuard<'_, Members> {
-    members.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn join(members: &Mutex<Members>, name: &str, known: &Known) -> (u64, mpsc::Receiver<Watched>) {
-    // One of tokio's would take room for all of them from the start, a thousand times. Each sender of
-    // such a channel has a place of its own besides those that are shared.
-    let (mut sender, receiver) = mpsc::channel(KEPT - 1);
-    let mut members = locked(members);
-    members.last += 1;
-    let id = members.last;
-    if members.open {
-        // A new channel has room.
-        let _ = sender.try_send(Watched::Opened);
-    }
-    let listening = members.by_name.entry(name.into()).or_default();
-    listening.push(Listener {
-        id,
-        to: sender,
-        known: known.clone(),
-    });
-    (id, receiver)
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Members {
+    fn join(&mut self, name: &Arc<str>, inbox: &Inbox) {
+        if self.open {
+            inbox.put(Watched::Opened);
+        }
+        let listening = self.by_name.entry(Arc::clone(name)).or_default();
+        listening.push(inbox.clone());
+    }
+
+    fn leave(&mut self, name: &str, inbox: &Inbox) {
+        if let Some(listening) = self.by_name.get_mut(name) {
+            listening.retain(|another| !another.is(inbox));
+            if listening.is_empty() {
+                self.by_name.remove(name);
+            }
+        }
+    }
+
     /// Tell everybody that the watch has begun anew, or has ended.
     fn tell_all(&mut self, open: bool) {
         self.open = open;
-        for listening in self.by_name.values_mut() {
-            listening.retain_mut(|listener| {
-                let what = if open {
-                    Watched::Opened
-                } else {
-                    Watched::Closed {
-                        error: None,
-                        forbidden: false,
-                    }
-                };
-                listener.to.try_send(what).is_ok()
-            });
+        for inbox in self.by_name.values().flatten() {
+            inbox.put(if open { Watched::Opened } else { CUT });
         }
     }
 
@@ -186,21 +200,21 @@ impl Members {
     ///
     /// # Errors
     /// It concerns somebody, and is broken.
-    fn tell(&mut self, heard: &Heard, gone: bool) -> Result<(), End> {
+    fn tell(&self, heard: &Heard, gone: bool) -> Result<(), End> {
         let name = heard.name.as_deref();
-        let Some(listening) = name.and_then(|name| self.by_name.get_mut(name)) else {
+        let Some(listening) = name.and_then(|name| self.by_name.get(name)) else {
             return Ok(());
         };
         let version = heard.resource_version.as_deref();
-        let echo = |listener: &Listener| !gone && listener.known.is(version);
-        if listening.iter().all(echo) {
+        let news = |inbox: &&Inbox| gone || !inbox.is_echo(version);
+        if !listening.iter().any(|inbox| news(&inbox)) {
             return Ok(());
         }
         let sent = heard.whole()?;
         let what = if gone { Watched::Gone } else { Watched::Seen };
-        listening.retain_mut(|listener| {
-            echo(listener) || listener.to.try_send(what(sent.clone())).is_ok()
-        });
+        for inbox in listening.iter().filter(news) {
+            inbox.put(what(sent.clone()));
+        }
         Ok(())
     }
 }
@@ -323,13 +337,14 @@ mod tests {
     }
 
     fn listen(hub: &Arc<Hub>, name: &str) -> BoxStream<'static, Watched> {
-        hub.watch(name, Known::default())
+        hub.watch(name, Inbox::default())
     }
 
     #[tokio::test]
     async fn who_lags_behind_begins_anew_and_keeps_nobody_else_waiting() {
         let hub = hub();
-        let (mut slow, mut quick) = (listen(&hub, "a"), listen(&hub, "a"));
+        let slow_inbox = Inbox::default();
+        let (mut slow, mut quick) = (hub.watch("a", slow_inbox.clone()), listen(&hub, "a"));
         locked(&hub.members).tell_all(true);
         let many = u32::try_from(KEPT).unwrap() * 3;
         assert!(matches!(quick.next().await, Some(Watched::Opened)));
@@ -341,16 +356,20 @@ mod tests {
                 matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", version))
             );
         }
-        // What was kept, in order; then it is told to read.
+        // It is told to read, and then hears of the newest, in order.
+        assert!(matches!(
+            slow.next().await,
+            Some(Watched::Closed { error: None, .. })
+        ));
         assert!(matches!(slow.next().await, Some(Watched::Opened)));
-        for version in 0..many {
-            match slow.next().await {
-                Some(Watched::Seen(sent)) => assert_eq!(sent.object(), lease("a", version)),
-                Some(Watched::Closed { error: None, .. }) => break,
-                other => panic!("{other:?}"),
-            }
+        let kept = locked(&slow_inbox.0).events.len();
+        assert!((1..KEPT).contains(&kept), "{kept}");
+        for version in many - u32::try_from(kept).unwrap()..many {
+            let told = slow.next().await;
+            assert!(
+                matches!(told, Some(Watched::Seen(sent)) if sent.object() == lease("a", version))
+            );
         }
-        assert!(matches!(slow.next().await, Some(Watched::Opened)));
         tell(&hub, &lease("a", 1000), true);
         assert!(matches!(slow.next().await, Some(Watched::Gone(_))));
         drop((slow, quick));
@@ -365,19 +384,38 @@ mod tests {
         for version in 0..100 {
             tell(&hub, &lease("a", version), false);
         }
-        let told = (&mut slow).take(KEPT + 2).collect::<Vec<_>>().await;
-        assert!(matches!(told[KEPT], Watched::Closed { .. }), "{told:?}");
-        assert!(matches!(told[KEPT + 1], Watched::Opened), "{told:?}");
         locked(&hub.members).tell_all(false);
         assert!(matches!(slow.next().await, Some(Watched::Closed { .. })));
+        assert!(matches!(slow.next().await, Some(Watched::Opened)));
+        let last = loop {
+            match slow.next().await {
+                Some(Watched::Seen(_)) => {}
+                last => break last,
+            }
+        };
+        assert!(matches!(last, Some(Watched::Closed { .. })), "{last:?}");
+    }
+
+    #[tokio::test]
+    async fn who_lags_behind_at_the_end_of_the_watch_does_not_hear_that_it_is_open() {
+        let hub = hub();
+        locked(&hub.members).tell_all(true);
+        let inbox = Inbox::default();
+        let mut slow = hub.watch("a", inbox.clone());
+        while locked(&inbox.0).events.len() < KEPT {
+            tell(&hub, &lease("a", 1), false);
+        }
+        locked(&hub.members).tell_all(false);
+        assert!(matches!(slow.next().await, Some(Watched::Closed { .. })));
+        assert!(futures::poll!(slow.next()).is_pending());
     }
 
     #[tokio::test]
     async fn the_echo_of_what_is_known_wakes_nobody_and_everything_else_does() {
         let hub = hub();
-        let known = Known::default();
+        let known = Inbox::default();
         let (mut mine, mut another) = (hub.watch("a", known.clone()), listen(&hub, "a"));
-        known.set(&ResourceVersion::new("5"));
+        known.knows(&ResourceVersion::new("5"));
         for version in [5, 4, 6] {
             tell(&hub, &lease("a", version), false);
         }
@@ -396,11 +434,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_broken_ends_the_watch_where_it_concerns_somebody() {
         let hub = hub();
-        let known = Known::default();
+        let known = Inbox::default();
         let _mine = hub.watch("a", known.clone());
         let broken = Heard::broken("a", "5");
         assert!(locked(&hub.members).tell(&broken, false).is_err());
-        known.set(&ResourceVersion::new("5"));
+        known.knows(&ResourceVersion::new("5"));
         assert!(locked(&hub.members).tell(&broken, true).is_err());
         assert!(locked(&hub.members).tell(&broken, false).is_ok(), "an echo");
         let anothers = Heard::broken("b", "5");

@@ -11,7 +11,7 @@ use tenure_core::{
 use super::{
     Lock, Reply, ReplyOf, Sent, Watched,
     gate::Gate,
-    hub::{Hub, Known},
+    hub::{Hub, Inbox},
     lease_json::{self, Extras, Lease, Read},
     memory::{Memory, version_of},
     watch,
@@ -29,7 +29,7 @@ pub(crate) struct LeaseLock {
     extras: Arc<Extras>,
     memory: Memory,
     shared: Option<Shared>,
-    known: Known,
+    inbox: Inbox,
 }
 
 /// An answer.
@@ -62,7 +62,7 @@ impl LeaseLock {
             extras: Arc::new(extras),
             memory: Memory::default(),
             shared: None,
-            known: Known::default(),
+            inbox: Inbox::default(),
         }
     }
 
@@ -73,8 +73,8 @@ impl LeaseLock {
     }
 
     fn take(&mut self, lease: Lease) -> Observed {
-        let Lease { observed, json } = lease;
-        self.memory.remember(&observed.version, || json);
+        let Lease { observed, kept } = lease;
+        self.memory.remember(&observed.version, || kept);
         observed
     }
 
@@ -97,8 +97,8 @@ impl Lock for LeaseLock {
             Request::Read => (None, None),
             Request::Create(write) => (Some(self.create(&write)), None),
             Request::Replace { base, write } => match self.memory.recall(&base) {
-                Some(json) => {
-                    let json = lease_json::replace(json, &base, &write, &self.extras);
+                Some(kept) => {
+                    let json = lease_json::replace(kept, &base, &write, &self.extras);
                     (Some(json), Some(base))
                 }
                 // Not sent, and the core reads again.
@@ -157,7 +157,7 @@ impl Lock for LeaseLock {
 
     fn taken_in(&mut self, newest: &ResourceVersion) {
         if self.shared.is_some() {
-            self.known.set(newest);
+            self.inbox.knows(newest);
         }
     }
 
@@ -167,7 +167,7 @@ impl Lock for LeaseLock {
 
     fn watch(&self) -> BoxStream<'static, Watched> {
         if let Some(shared) = &self.shared {
-            return shared.hub.watch(self.resource.name(), self.known.clone());
+            return shared.hub.watch(self.resource.name(), self.inbox.clone());
         }
         watch::watch(
             self.wire.client().clone(),

@@ -67,8 +67,9 @@ struct MarkJson<'a> {
 pub(crate) struct Lease {
     /// What it says.
     pub(crate) observed: Observed,
-    /// All of it but `metadata.managedFields`: a write without it leaves the server's record as it is.
-    pub(crate) json: Box<str>,
+    /// What a write over it has to keep: all of it but what each write puts there anew, and
+    /// `metadata.managedFields`, without which the server's record stays as it is.
+    pub(crate) kept: Box<str>,
 }
 
 /// What an object is.
@@ -81,7 +82,7 @@ pub(crate) enum Read {
 
 /// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed.
 pub(crate) fn read(body: &[u8]) -> Option<Read> {
-    let object = Fields::shaped(std::str::from_utf8(body).ok()?, SHAPE)?;
+    let mut object = Fields::shaped(std::str::from_utf8(body).ok()?, SHAPE)?;
     if is_failure(
         object.string("kind").as_deref(),
         object.string("status").as_deref(),
@@ -90,12 +91,28 @@ pub(crate) fn read(body: &[u8]) -> Option<Read> {
     }
     let observed = observed(&object.object("metadata"), &object.object("spec"));
     Some(match observed {
-        Some(observed) => Read::Lease(Box::new(Lease {
-            observed,
-            json: object.text().into(),
-        })),
+        Some(observed) => {
+            leave_out_what_is_written(&mut object);
+            Read::Lease(Box::new(Lease {
+                observed,
+                kept: object.text().into(),
+            }))
+        }
         None => Read::Stateless,
     })
+}
+
+/// What [`replace`] puts there, whatever stood there before.
+fn leave_out_what_is_written(object: &mut Fields<'_>) {
+    let metadata = object.object_mut("metadata");
+    for name in ["uid", "resourceVersion"] {
+        metadata.remove(name);
+    }
+    metadata.object_mut("annotations").remove(WRITE_ANNOTATION);
+    let spec = object.object_mut("spec");
+    for name in OURS {
+        spec.remove(name);
+    }
 }
 
 fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
@@ -140,14 +157,14 @@ pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &E
     object.text()
 }
 
-/// `base` with `write` in it, and everything else as it was, as JSON.
+/// What was [kept](Lease::kept) of the Lease of that version, with `write` in it, as JSON.
 pub(crate) fn replace(
-    base: &str,
+    kept: &str,
     version: &Version,
     write: &LeaseWrite,
     extras: &Extras,
 ) -> String {
-    let mut object = Fields::shaped(base, SHAPE).unwrap_or_default();
+    let mut object = Fields::shaped(kept, SHAPE).unwrap_or_default();
     let metadata = object.object_mut("metadata");
     metadata.set_string("uid", version.uid.as_str());
     metadata.set_string("resourceVersion", version.resource_version.as_str());
@@ -210,9 +227,6 @@ fn describe(metadata: &mut Fields<'_>, write: &LeaseWrite, extras: &Extras) {
 }
 
 fn fill(fields: &mut Fields<'_>, spec: &Spec) {
-    for name in OURS {
-        fields.remove(name);
-    }
     if let Some(holder) = &spec.holder {
         fields.set_string("holderIdentity", holder);
     }
@@ -339,9 +353,9 @@ mod tests {
 
     /// What is sent to replace `base` with `write`.
     fn replaced(base: &Value, write: &LeaseWrite) -> Value {
-        let Lease { observed, json } = lease(base);
+        let Lease { observed, kept } = lease(base);
         tree(&replace(
-            &json,
+            &kept,
             &observed.version,
             write,
             &Extras::default(),
@@ -399,6 +413,17 @@ mod tests {
     }
 
     #[test]
+    fn what_each_write_puts_there_is_not_kept() {
+        let created = create("l", "ns", &write(true), &Extras::default());
+        let kept = lease(&stored(tree(&created))).kept;
+        let left = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "l", "namespace": "ns", "annotations": {}}, "spec": {},
+        });
+        assert_eq!(tree(&kept), left);
+    }
+
+    #[test]
     fn l5_values_of_others_are_the_same_however_they_are_written() {
         let lease = |foreign: &str| {
             let text = format!(
@@ -413,10 +438,10 @@ mod tests {
         );
         assert_eq!(one.observed, other.observed);
         assert_ne!(one.observed, lease("[2]").observed);
-        assert!(!one.json.contains("managedFields"), "{}", one.json);
+        assert!(!one.kept.contains("managedFields"), "{}", one.kept);
         let odd = lease("1e999");
         assert!(odd.observed.spec.foreign.is_some());
-        assert!(odd.json.contains("1e999"), "it goes back as it came");
+        assert!(odd.kept.contains("1e999"), "it goes back as it came");
     }
 
     #[test]

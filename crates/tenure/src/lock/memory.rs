@@ -1,4 +1,4 @@
-//! The objects that the core was last shown, whole, as text: what it replaces must be sent back with every
+//! The objects that the core was last shown, as text: what it replaces must be sent back with every
 //! field of others in it (L5).
 
 use std::collections::VecDeque;
@@ -15,7 +15,8 @@ pub(super) struct Memory(VecDeque<State>);
 #[derive(Debug)]
 struct State {
     version: Version,
-    json: Box<str>,
+    /// All that a replace has to send back.
+    kept: Box<str>,
 }
 
 /// The core replaces the newest state it was shown, or its own last write; a few between the two
@@ -24,16 +25,20 @@ const REMEMBERED: usize = 16;
 
 impl Memory {
     /// The object of that version, if it is not known yet.
-    pub(super) fn remember(&mut self, version: &Version, json: impl FnOnce() -> Box<str>) {
+    pub(super) fn remember(&mut self, version: &Version, kept: impl FnOnce() -> Box<str>) {
         if self.0.iter().any(|state| state.version == *version) {
             return;
         }
         if self.0.len() == REMEMBERED {
             self.0.pop_front();
         }
+        if self.0.is_empty() {
+            // Mostly it is one, in a thousand elections.
+            self.0.reserve_exact(1);
+        }
         self.0.push_back(State {
             version: version.clone(),
-            json: json(),
+            kept: kept(),
         });
     }
 
@@ -52,7 +57,7 @@ impl Memory {
     pub(super) fn recall(&mut self, version: &Version) -> Option<&str> {
         let at = self.0.iter().rposition(|state| state.version == *version)?;
         self.0.drain(..at);
-        Some(&self.0.front()?.json)
+        Some(&self.0.front()?.kept)
     }
 }
 
