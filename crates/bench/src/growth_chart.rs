@@ -114,9 +114,14 @@ fn frame(name: &str, what: &str, unit: &str, axes: &Axes) -> String {
         let _ = writeln!(
             svg,
             "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{lower}\" stroke=\"#e5e7eb\"/>\
-             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#6b7280\">{} {name}</text>",
+             <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#6b7280\">{} {}</text>",
             lower + 20.0,
-            group(value)
+            group(value),
+            if value > 1.0 {
+                name
+            } else {
+                name.trim_end_matches('s')
+            }
         );
         power += 1.0;
     }
@@ -183,7 +188,8 @@ fn line(
         let _ = writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{contestant}</text>",
-            WIDTH - RIGHT + 8.0,
+            // Beside the last value, which is as wide on either side of its place.
+            WIDTH - RIGHT + 24.0,
             y + if lowest { 12.0 } else { -6.0 }
         );
     }
@@ -214,7 +220,9 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(svg.matches("stroke-dasharray").count(), 1);
         assert!(svg.contains("points=\"90.0,334.0 "), "{svg}");
-        assert!(svg.contains(">1,000 candidates<"), "{svg}");
+        for label in [">1,000 candidates<", ">1 candidate<"] {
+            assert!(svg.contains(label), "{svg}");
+        }
     }
 
     #[test]

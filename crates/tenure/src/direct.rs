@@ -18,11 +18,11 @@ use kube::{
 };
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 
-use crate::wire::Wire;
+use crate::{lock::gate, wire::Wire};
 
-/// Connections that are kept while nobody uses them: a thousand locks that were acquired at once leave
-/// no more behind.
-const IDLE: usize = 16;
+/// Connections that are kept while nobody uses them: as many as the writes of a set may have under way. With
+/// fewer, each answer of a slow server would close one, and each call open one anew, which makes it slower still.
+const IDLE: usize = gate::MOST;
 /// What is read of a connection at once. hyper would keep a buffer of 400 KiB for a watch after one burst.
 const LONGEST_READ: usize = 64 << 10;
 

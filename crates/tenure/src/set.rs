@@ -51,7 +51,8 @@ use crate::{
 /// - **one client**, with at most 16 writes and 8 reads under way at once (up to 64 of each where the API
 ///   server is far away), and so few connections.
 ///   A call that waits for its turn waits within its call limit (rule L16), and validity counts from
-///   before it waited (rule L1).
+///   before it waited (rule L1). At a server that is too slow for all, the lock that has been without an
+///   answer for longest is next, and fewer calls are under way at once.
 /// - **renewals spread over the retry period**: after it was acquired a Lease is renewed for the
 ///   first time at a random moment of that period, and from then on once in each; at one of 64
 ///   moments that all share, and up to a 64th of the period early rather than late.

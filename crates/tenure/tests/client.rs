@@ -87,6 +87,26 @@ async fn elections_that_share_a_connection_share_its_tcp_connection() {
 }
 
 #[tokio::test]
+async fn as_many_calls_as_a_set_may_have_under_way_open_no_connections_again_and_again() {
+    const CALLS: usize = 64;
+    let server = RawServer::start(Answer::Bytes(http("200 OK", "", "{}"))).await;
+    let client = election_client(server.config()).unwrap();
+    let call = || async {
+        let request = http::Request::get("/version").body(Vec::new()).unwrap();
+        timeout(BOUND, client.request_text(request))
+            .await
+            .unwrap()
+            .unwrap();
+    };
+    for _ in 0..10 {
+        futures::future::join_all((0..CALLS).map(|_| call())).await;
+    }
+    // One that is on its way back when the next is wanted is opened besides.
+    let opened = server.connections();
+    assert!(opened <= CALLS * 2, "{opened} connections");
+}
+
+#[tokio::test]
 async fn a_configuration_that_cannot_be_used_is_an_error_and_no_panic() {
     let mut config = raw::config("https://127.0.0.1:1");
     config.root_cert = Some(vec![b"no certificate".to_vec()]);

@@ -1,10 +1,15 @@
 //! How many calls of a set may be under way at once, so that a thousand renewals do not open a
-//! thousand connections.
+//! thousand connections; and whose turn it is, where there are more.
 //!
 //! The core takes the time that validity counts from before a call waits here (L1), so waiting only
 //! makes validity shorter. The call's limit covers it (L16).
+//!
+//! At a server that is too slow for all of them, two things must not happen. Calls that begin too late are given
+//! up, which costs a connection each, and the server what it has done for them: so nobody waits to the last. And of
+//! many who try again some would never get a place: so whoever has been without an answer for longest goes first.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,7 +17,7 @@ use std::{
 
 use tenure_core::Outcome;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::oneshot,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -22,7 +27,11 @@ const FIRST_WRITES: usize = 16;
 /// Reads have places of their own: a thousand of them, after an outage, keep no renewal waiting.
 const FIRST_READS: usize = 8;
 /// The most there ever are: enough for a thousand renewals every two seconds at a round trip of 100 ms.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
+/// The fewest, where calls are not answered within their limit.
+const FEWEST: usize = 4;
+/// An eighth of a call's limit is for the call itself, however long it had to wait.
+const FOR_THE_CALL: u32 = 8;
 /// Who has waited for so long asks for more places, where the server is far. A server that stands still for a
 /// moment keeps nobody waiting for as long.
 const WAITED: Duration = Duration::from_millis(100);
@@ -31,12 +40,11 @@ const WAITED: Duration = Duration::from_millis(100);
 /// two seconds.
 const FAR: Duration = Duration::from_millis(30);
 /// Who waits for so long asks too, if not even each place has had an answer meanwhile: they may be stuck.
-const LONG_WAIT: Duration = Duration::from_millis(1500);
-/// They are doubled no sooner than so long after the last time.
-const GROWS_EVERY: Duration = Duration::from_millis(250);
+const LONG_WAIT: Duration = Duration::from_millis(1000);
+/// They are doubled or halved no sooner than so long after the last time.
+const CHANGES_EVERY: Duration = Duration::from_millis(250);
 /// Half of them go when nobody has asked for so long, and so long the quickest answer counts: what is under way
-/// at once are connections, and those that find no room among the idle ones are closed, and opened again at the
-/// next call.
+/// at once are connections.
 const CALM: Duration = Duration::from_secs(10);
 
 /// The places. Clones share them.
@@ -46,23 +54,45 @@ pub(crate) struct Gate {
     writes: Arc<Places>,
 }
 
+/// One lock's claim to a place: the longer it has had no answer, the sooner it is its turn.
+#[derive(Debug, Default)]
+pub(crate) struct Claim {
+    since: Option<Instant>,
+}
+
 #[derive(Debug)]
 struct Places {
-    free: Semaphore,
-    least: usize,
-    most: usize,
+    first: usize,
     all: Mutex<All>,
 }
 
 #[derive(Debug)]
 struct All {
+    /// How many there are; more than those may be taken where there were more of late.
     count: usize,
-    /// When it was changed last.
+    taken: usize,
+    /// By their claims, and the order in which they came.
+    waiting: BTreeMap<(Instant, u64), oneshot::Sender<()>>,
+    came: u64,
+    /// When their number was changed last.
     since: Instant,
     /// When somebody asked for more last.
     asked: Instant,
+    /// When a call was given up at its limit.
+    given_up: Option<Instant>,
     answers: usize,
     quickest: Quickest,
+}
+
+/// A place that is taken.
+struct Place<'a>(&'a Places);
+
+/// Somebody who waits for one.
+struct Waiting<'a> {
+    places: &'a Places,
+    key: (Instant, u64),
+    turn: oneshot::Receiver<()>,
+    over: bool,
 }
 
 /// The quickest answer of late: how far away the server is, however busy.
@@ -73,18 +103,32 @@ struct Quickest {
     lately: Duration,
 }
 
+impl Claim {
+    /// Since when: from now on, unless it was laid before.
+    pub(crate) fn lay(&mut self) -> Instant {
+        *self.since.get_or_insert_with(Instant::now)
+    }
+
+    /// There was an answer.
+    pub(crate) fn met(&mut self) {
+        self.since = None;
+    }
+}
+
 impl Gate {
     pub(crate) fn new() -> Self {
         Self {
-            reads: Arc::new(Places::new(FIRST_READS, MOST)),
-            writes: Arc::new(Places::new(FIRST_WRITES, MOST)),
+            reads: Arc::new(Places::new(FIRST_READS)),
+            writes: Arc::new(Places::new(FIRST_WRITES)),
         }
     }
 
-    /// Make the call once there is a place, within what then is left of `limit`.
+    /// Make the call once there is a place, within what then is left of `limit`. Of those who wait, the one
+    /// with the oldest claim is next.
     pub(crate) async fn pass<T, F>(
         self,
         write: bool,
+        claim: Instant,
         limit: Duration,
         call: impl FnOnce(Duration) -> F,
     ) -> Outcome<T>
@@ -94,11 +138,14 @@ impl Gate {
         let came = Instant::now();
         let until = came + limit;
         let places = if write { &self.writes } else { &self.reads };
-        let place = match places.free.try_acquire() {
+        let place = match places.take() {
             // Nearly always.
-            Ok(place) => Ok(Some(place)),
+            Some(place) => Ok(place),
             // Boxed: a call that need not wait is smaller for it.
-            Err(_) => Box::pin(timeout_at(until, places.wait())).await,
+            None => {
+                let no_longer = until - limit / FOR_THE_CALL;
+                Box::pin(timeout_at(no_longer, places.wait(claim))).await
+            }
         };
         match place {
             Ok(place) => {
@@ -106,15 +153,20 @@ impl Gate {
                 let outcome = call(until.saturating_duration_since(began)).await;
                 let ended = Instant::now();
                 drop(place);
-                places.answered(began - came, ended - began, ended);
+                if ended >= until && matches!(outcome, Outcome::Unknown(_)) {
+                    places.given_up(ended);
+                } else {
+                    places.answered(began - came, ended - began, ended);
+                }
                 outcome
             }
             // It never left.
             Err(_) => Outcome::Refused(
                 format!(
-                    "not sent: {} other calls of the same set were under way for {limit:?}; the API \
-                     server is slow, or the set is too large for its retry period",
-                    places.count()
+                    "not sent: {} other calls of the same set were under way for {:?}; the API server is slow, \
+                     or the set is too large for its retry period",
+                    places.all().count,
+                    came.elapsed()
                 )
                 .into(),
             ),
@@ -123,16 +175,18 @@ impl Gate {
 }
 
 impl Places {
-    fn new(least: usize, most: usize) -> Self {
+    fn new(first: usize) -> Self {
         let now = Instant::now();
         Self {
-            free: Semaphore::new(least),
-            least,
-            most,
+            first,
             all: Mutex::new(All {
-                count: least,
+                count: first,
+                taken: 0,
+                waiting: BTreeMap::new(),
+                came: 0,
                 since: now,
                 asked: now,
+                given_up: None,
                 answers: 0,
                 quickest: Quickest {
                     since: now,
@@ -143,23 +197,48 @@ impl Places {
         }
     }
 
-    /// In the order of those who ask.
-    async fn wait(&self) -> Option<SemaphorePermit<'_>> {
-        let place = self.free.acquire();
-        tokio::pin!(place);
+    /// One that is free. Nobody waits where there is one.
+    fn take(&self) -> Option<Place<'_>> {
+        let mut all = self.all();
+        let free = all.taken < all.count;
+        all.taken += usize::from(free);
+        free.then(|| Place(self))
+    }
+
+    async fn wait(&self, claim: Instant) -> Place<'_> {
+        let mut waiting = self.queue(claim);
         loop {
             let before = self.all().answers;
             tokio::select! {
                 biased;
-                // It is never closed.
-                place = &mut place => return place.ok(),
+                _ = &mut waiting.turn => {
+                    waiting.over = true;
+                    return Place(self);
+                }
                 () = sleep(LONG_WAIT) => {
                     let mut all = self.all();
                     if all.answers.wrapping_sub(before) < all.count {
-                        self.grow(&mut all, Instant::now());
+                        all.grow(Instant::now());
                     }
                 }
             }
+        }
+    }
+
+    fn queue(&self, claim: Instant) -> Waiting<'_> {
+        let (next, turn) = oneshot::channel();
+        let mut all = self.all();
+        all.came += 1;
+        let key = (claim, all.came);
+        all.waiting.insert(key, next);
+        // One may have become free since.
+        all.admit();
+        drop(all);
+        Waiting {
+            places: self,
+            key,
+            turn,
+            over: false,
         }
     }
 
@@ -169,38 +248,82 @@ impl Places {
         all.answers = all.answers.wrapping_add(1);
         let far = all.quickest.with(took, now) >= FAR;
         if far && waited >= WAITED {
-            self.grow(&mut all, now);
-        } else {
-            self.calm_down(&mut all, now);
-        }
-    }
-
-    /// Twice as many, unless it was just so, up to the most.
-    fn grow(&self, all: &mut All, now: Instant) {
-        all.asked = now;
-        let more = all.count.min(self.most - all.count);
-        if more > 0 && now - all.since >= GROWS_EVERY {
-            self.free.add_permits(more);
-            all.count += more;
+            all.grow(now);
+        } else if all.calm(now) && all.count < self.first {
+            all.count = self.first.min(all.count * 2);
+            all.since = now;
+            all.admit();
+        } else if all.calm(now) && all.count > self.first {
+            all.count = self.first.max(all.count / 2);
             all.since = now;
         }
     }
 
-    /// Half as many, where nobody has asked for more of late, down to the least; of those that are free.
-    fn calm_down(&self, all: &mut All, now: Instant) {
-        let spare = (all.count - self.least).min(all.count / 2);
-        if spare > 0 && now - all.since.max(all.asked) >= CALM {
-            all.count -= self.free.forget_permits(spare);
+    /// A call was given up at its limit: as many at once are too many for this server.
+    fn given_up(&self, now: Instant) {
+        let mut all = self.all();
+        all.given_up = Some(now);
+        if now - all.since >= CHANGES_EVERY {
+            all.count = (all.count / 2).max(FEWEST);
             all.since = now;
         }
-    }
-
-    fn count(&self) -> usize {
-        self.all().count
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    /// Twice as many, up to the most, unless it was just changed, or a call was given up of late.
+    fn grow(&mut self, now: Instant) {
+        self.asked = now;
+        let trouble = self.given_up.is_some_and(|then| now - then < CALM);
+        if !trouble && now - self.since >= CHANGES_EVERY {
+            self.count = MOST.min(self.count * 2);
+            self.since = now;
+            self.admit();
+        }
+    }
+
+    /// For some time nobody has asked for more, nothing was given up, and nothing was changed.
+    fn calm(&self, now: Instant) -> bool {
+        let last = self.since.max(self.asked);
+        now - self.given_up.map_or(last, |then| last.max(then)) >= CALM
+    }
+
+    /// Give what is free to those who wait.
+    fn admit(&mut self) {
+        while self.taken < self.count
+            && let Some((_, next)) = self.waiting.pop_first()
+        {
+            // Whoever is gone has taken himself out.
+            self.taken += usize::from(next.send(()).is_ok());
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.taken -= 1;
+        self.admit();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.all().give_back();
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut all = self.places.all();
+        if all.waiting.remove(&self.key).is_none() {
+            // It was given one just now.
+            all.give_back();
+        }
     }
 }
 
@@ -217,177 +340,4 @@ impl Quickest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(2);
-
-    async fn all_of(places: &Places) -> SemaphorePermit<'_> {
-        let all = u32::try_from(places.count()).unwrap();
-        places.free.acquire_many(all).await.unwrap()
-    }
-
-    /// The most calls under way at once of a thousand that take so long, and how long all took.
-    async fn thousand(write: bool, takes: Duration) -> (usize, Duration) {
-        let (gate, counts) = (Gate::new(), Mutex::new((0_usize, 0_usize)));
-        let began = Instant::now();
-        let one = || {
-            gate.clone()
-                .pass(write, Duration::from_secs(60), |_| async {
-                    {
-                        let mut counts = counts.lock().unwrap();
-                        counts.0 += 1;
-                        counts.1 = counts.1.max(counts.0);
-                    }
-                    sleep(takes).await;
-                    counts.lock().unwrap().0 -= 1;
-                    Outcome::Done(())
-                })
-        };
-        futures::future::join_all((0..1000).map(|_| one())).await;
-        let most = counts.lock().unwrap().1;
-        (most, began.elapsed())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_at_a_quick_server_opens_few_connections_and_at_a_slow_one_more() {
-        for (write, first) in [(true, FIRST_WRITES), (false, FIRST_READS)] {
-            let (most, _) = thousand(write, Duration::from_millis(5)).await;
-            assert_eq!(most, first);
-            let (most, took) = thousand(write, Duration::from_millis(100)).await;
-            assert_eq!(most, MOST);
-            assert!(took < Duration::from_millis(2500), "{took:?}");
-        }
-    }
-
-    /// Renewals of a thousand locks, one every two milliseconds, for so long. The calls that begin before
-    /// `slow` take a second, the others five milliseconds.
-    async fn renewals(gate: &Gate, seconds: u64, slow: Duration) {
-        let began = Instant::now();
-        let one = |number: u64| {
-            let gate = gate.clone();
-            async move {
-                sleep(Duration::from_millis(2 * number)).await;
-                let call = |_| async {
-                    let takes = if began.elapsed() < slow { 1000 } else { 5 };
-                    sleep(Duration::from_millis(takes)).await;
-                    Outcome::Done(())
-                };
-                gate.pass(true, Duration::from_secs(60), call).await
-            }
-        };
-        futures::future::join_all((0..seconds * 500).map(one)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_slow_server_asked_for_is_given_back_when_it_is_quick_again() {
-        let gate = Gate::new();
-        renewals(&gate, 6, Duration::from_secs(4)).await;
-        assert_eq!(gate.writes.count(), MOST);
-        renewals(&gate, 40, Duration::ZERO).await;
-        assert_eq!(gate.writes.count(), FIRST_WRITES);
-        assert_eq!(gate.writes.free.available_permits(), FIRST_WRITES);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_is_busy_is_asked_no_more_at_once() {
-        let (gate, server) = (Gate::new(), Semaphore::new(1));
-        let one = || {
-            gate.clone().pass(true, Duration::from_secs(60), |_| async {
-                let _turn = server.acquire().await;
-                sleep(Duration::from_millis(4)).await;
-                Outcome::Done(())
-            })
-        };
-        futures::future::join_all((0..1000).map(|_| one())).await;
-        assert_eq!(gate.writes.count(), FIRST_WRITES);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_is_far_from_now_on_is_known_to_be_by_and_by() {
-        let gate = Gate::new();
-        for far in [false, true] {
-            let takes = if far { FAR * 2 } else { FAR / 10 };
-            let until = Instant::now() + CALM * 3;
-            while Instant::now() < until {
-                let one = |_| async {
-                    sleep(takes).await;
-                    Outcome::Done(())
-                };
-                let all = (0..80).map(|_| gate.clone().pass(true, LIMIT, one));
-                futures::future::join_all(all).await;
-            }
-            let more = gate.writes.count() > FIRST_WRITES;
-            assert_eq!(more, far);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_stands_still_for_a_moment_is_no_slow_one() {
-        let gate = Gate::new();
-        for _ in 0..20 {
-            let stall = Instant::now() + Duration::from_millis(60);
-            let all = (0..40).map(|_| {
-                gate.clone().pass(true, LIMIT, |_| async {
-                    tokio::time::sleep_until(stall.max(Instant::now() + FAR / 10)).await;
-                    Outcome::Done(())
-                })
-            });
-            futures::future::join_all(all).await;
-            assert_eq!(gate.writes.count(), FIRST_WRITES);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_that_are_stuck_do_not_keep_the_others_waiting_for_ever() {
-        let gate = Gate::new();
-        let _stuck = all_of(&gate.writes).await;
-        let began = Instant::now();
-        let call = gate
-            .clone()
-            .pass(true, LIMIT, |_| async { Outcome::Done(()) });
-        assert!(matches!(call.await, Outcome::Done(())));
-        assert_eq!(began.elapsed(), LONG_WAIT);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn l16_waiting_for_a_place_is_part_of_the_calls_limit() {
-        let gate = Gate::new();
-        let held = all_of(&gate.writes).await;
-        let began = Instant::now();
-        let call = gate.clone().pass(true, LIMIT, |left| async move {
-            assert_eq!(left, Duration::from_millis(600));
-            Outcome::Done(())
-        });
-        let freed = async {
-            sleep(Duration::from_millis(1400)).await;
-            drop(held);
-        };
-        let (outcome, ()) = tokio::join!(call, freed);
-        assert!(matches!(outcome, Outcome::Done(())));
-        assert_eq!(began.elapsed(), Duration::from_millis(1400));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn l6_a_call_that_found_no_place_was_certainly_not_made() {
-        let gate = Gate::new();
-        while gate.writes.count() < MOST {
-            sleep(GROWS_EVERY).await;
-            gate.writes.grow(&mut gate.writes.all(), Instant::now());
-        }
-        let _held = all_of(&gate.writes).await;
-        let call = gate.clone().pass(true, LIMIT, |_| async {
-            panic!("there was no place");
-            #[allow(unreachable_code)]
-            Outcome::Done(())
-        });
-        let Outcome::Refused(text) = call.await else {
-            panic!("not refused")
-        };
-        assert!(text.contains("not sent"), "{text}");
-        let read = gate
-            .clone()
-            .pass(false, LIMIT, |_| async { Outcome::Done(5) });
-        assert!(matches!(read.await, Outcome::Done(5)), "reads go on");
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tenure_core::{
 
 use super::{
     Lock, Reply, ReplyOf, Sent, Watched,
-    gate::Gate,
+    gate::{Claim, Gate},
     hub::{Hub, Inbox},
     lease_json::{self, Extras, Lease, Read},
     memory::{Memory, version_of},
@@ -30,6 +30,7 @@ pub(crate) struct LeaseLock {
     memory: Memory,
     shared: Option<Shared>,
     inbox: Inbox,
+    claim: Claim,
 }
 
 /// An answer.
@@ -63,6 +64,7 @@ impl LeaseLock {
             memory: Memory::default(),
             shared: None,
             inbox: Inbox::default(),
+            claim: Claim::default(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Lock for LeaseLock {
         };
         let (wire, resource, limit) = (self.wire.clone(), self.resource.clone(), self.limit);
         let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
+        let claim = gate.as_ref().map(|_| self.claim.lay());
         let write = json.is_some();
         async move {
             // Whoever waits for a place has no request yet, and no room for its call.
@@ -118,9 +121,9 @@ impl Lock for LeaseLock {
                 };
                 call::call_for(&wire, request, left, lease_json::read).boxed()
             };
-            let outcome = match gate {
+            let outcome = match gate.zip(claim) {
                 None => call(limit).await,
-                Some(gate) => gate.pass(write, limit, call).await,
+                Some((gate, claim)) => gate.pass(write, claim, limit, call).await,
             };
             outcome.map(|read| Reply::Object(Answered { read, over }))
         }
@@ -128,6 +131,7 @@ impl Lock for LeaseLock {
     }
 
     fn answer(&mut self, reply: Reply<Observed, Answered>) -> Outcome<Observed> {
+        self.claim.met();
         match reply {
             Reply::Ready(observed) => Outcome::Done(observed),
             Reply::Object(Answered {
