@@ -350,15 +350,13 @@ impl Observation {
     fn wait(&mut self, now: Instant, former: Former, written: Duration) {
         let until = now.after(written.max(self.own_duration));
         self.waits.retain(|wait| wait.until > now);
+        if self.waits.is_empty() {
+            // Mostly it is one, in a thousand elections.
+            self.waits.reserve_exact(1);
+        }
         match self.waits.iter_mut().find(|wait| wait.former == former) {
             Some(wait) => wait.until = wait.until.max(until),
-            None => {
-                if self.waits.is_empty() {
-                    // Mostly it is one, in a thousand elections.
-                    self.waits.reserve_exact(1);
-                }
-                self.waits.push(Wait { former, until });
-            }
+            None => self.waits.push(Wait { former, until }),
         }
     }
 }

@@ -40,7 +40,7 @@ const WAITED: Duration = Duration::from_millis(100);
 /// two seconds.
 const FAR: Duration = Duration::from_millis(30);
 /// Who waits for so long asks too, if not even each place has had an answer meanwhile: they may be stuck.
-const LONG_WAIT: Duration = Duration::from_millis(1000);
+const LONG_WAIT: Duration = Duration::from_secs(1);
 /// They are doubled or halved no sooner than so long after the last time.
 const CHANGES_EVERY: Duration = Duration::from_millis(250);
 /// Half of them go when nobody has asked for so long, and so long the quickest answer counts: what is under way
@@ -138,14 +138,13 @@ impl Gate {
         let came = Instant::now();
         let until = came + limit;
         let places = if write { &self.writes } else { &self.reads };
-        let place = match places.take() {
+        let place = if let Some(place) = places.take() {
             // Nearly always.
-            Some(place) => Ok(place),
+            Ok(place)
+        } else {
+            let no_longer = until - limit / FOR_THE_CALL;
             // Boxed: a call that need not wait is smaller for it.
-            None => {
-                let no_longer = until - limit / FOR_THE_CALL;
-                Box::pin(timeout_at(no_longer, places.wait(claim))).await
-            }
+            Box::pin(timeout_at(no_longer, places.wait(claim))).await
         };
         match place {
             Ok(place) => {

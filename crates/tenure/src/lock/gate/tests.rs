@@ -147,12 +147,11 @@ impl Busy {
             let _turn = server.turn.acquire().await;
             sleep(Duration::from_millis(if opens { 15 } else { 5 })).await;
         });
-        match tokio::time::timeout(left, job).await {
-            Ok(_) => Outcome::Done(()),
-            Err(_) => {
-                *self.broken.lock().unwrap() += 1;
-                Outcome::Unknown("no answer".into())
-            }
+        if tokio::time::timeout(left, job).await.is_ok() {
+            Outcome::Done(())
+        } else {
+            *self.broken.lock().unwrap() += 1;
+            Outcome::Unknown("no answer".into())
         }
     }
 }
