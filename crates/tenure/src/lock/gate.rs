@@ -248,13 +248,13 @@ impl Places {
         let far = all.quickest.with(took, now) >= FAR;
         if far && waited >= WAITED {
             all.grow(now);
-        } else if all.calm(now) && all.count < self.first {
-            all.count = self.first.min(all.count * 2);
-            all.since = now;
-            all.admit();
-        } else if all.calm(now) && all.count > self.first {
-            all.count = self.first.max(all.count / 2);
-            all.since = now;
+        } else if all.count != self.first && all.calm(now) {
+            let back = if all.count < self.first {
+                self.first.min(all.count * 2)
+            } else {
+                self.first.max(all.count / 2)
+            };
+            all.change(back, now);
         }
     }
 
@@ -263,8 +263,8 @@ impl Places {
         let mut all = self.all();
         all.given_up = Some(now);
         if now - all.since >= CHANGES_EVERY {
-            all.count = (all.count / 2).max(FEWEST);
-            all.since = now;
+            let fewer = FEWEST.max(all.count / 2);
+            all.change(fewer, now);
         }
     }
 
@@ -279,10 +279,14 @@ impl All {
         self.asked = now;
         let trouble = self.given_up.is_some_and(|then| now - then < CALM);
         if !trouble && now - self.since >= CHANGES_EVERY {
-            self.count = MOST.min(self.count * 2);
-            self.since = now;
-            self.admit();
+            self.change(MOST.min(self.count * 2), now);
         }
+    }
+
+    fn change(&mut self, count: usize, now: Instant) {
+        self.count = count;
+        self.since = now;
+        self.admit();
     }
 
     /// For some time nobody has asked for more, nothing was given up, and nothing was changed.

@@ -108,8 +108,8 @@ impl Lock for LeaseLock {
             },
         };
         let (wire, resource, limit) = (self.wire.clone(), self.resource.clone(), self.limit);
-        let gate = self.shared.as_ref().map(|shared| shared.gate.clone());
-        let claim = gate.as_ref().map(|_| self.claim.lay());
+        let shared = self.shared.as_ref();
+        let gate = shared.map(|shared| (shared.gate.clone(), self.claim.lay()));
         let write = json.is_some();
         async move {
             // Whoever waits for a place has no request yet, and no room for its call.
@@ -121,7 +121,7 @@ impl Lock for LeaseLock {
                 };
                 call::call_for(&wire, request, left, lease_json::read).boxed()
             };
-            let outcome = match gate.zip(claim) {
+            let outcome = match gate {
                 None => call(limit).await,
                 Some((gate, claim)) => gate.pass(write, claim, limit, call).await,
             };
