@@ -23,9 +23,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Until the renewals have found their rhythm.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// Whole retry periods of either pace, in seconds: locks that are renewed in one half of a period would be
+/// counted once more by a window that ends in the middle of one.
+const PERIODS: u32 = 10;
+
 pub(crate) async fn measure(bench: &Bench, seconds: u32) -> Result<Vec<Series>> {
     let mut measured = Vec::new();
-    let part = seconds / PASSES;
+    let part = (seconds / PASSES).next_multiple_of(PERIODS);
     for _ in 0..PASSES {
         measured.extend(window("nobody", bench, part, &[]).await?);
         for kind in bench.crowds().into_iter().chain([Kind::OwnPace]) {

@@ -120,7 +120,7 @@ pub(crate) const MEASUREMENTS: [Measurement; 16] = [
     Measurement { name: "weight", title: "What a candidate costs", how: How::Weight { rounds: 20 } },
     Measurement { name: "is-leading", title: "`is_leading()`", how: How::Asking { rounds: 1000 } },
     Measurement { name: "idle-300", title: "300 standbys in one process, and nothing happens", how: How::Idle { seconds: 180 } },
-    Measurement { name: "locks-1000", title: "1,000 locks led by one process", how: How::Locks { seconds: 45 } },
+    Measurement { name: "locks-1000", title: "1,000 locks led by one process", how: How::Locks { seconds: 60 } },
     Measurement { name: "candidates", title: "Growth: 1 to 1,000 standbys in one process", how: How::MoreCandidates { seconds: 20 } },
     Measurement { name: "locks", title: "Growth: 1 to 1,000 locks led by one process", how: How::MoreLocks { seconds: 20 } },
 ];

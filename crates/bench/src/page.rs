@@ -59,7 +59,8 @@ const HOW: &str = "
   `LeaderElectionSet`, and for client-go share one client.
   CPU is taken from `/proc` (ticks of 10 ms), requests from `/metrics`. etcd is in one process with
   what starts the control plane. *Every 5 s* is the same program with a retry period of 5 s, which a
-  renew deadline of 10 s leaves one failed try for. All take turns three times. While a process leads its
+  renew deadline of 10 s leaves one failed try for. Windows are whole retry periods long. All take turns
+  three times. While a process leads its
   1,000 locks, two others of the same kind hand one lock to each other.
 - *Growth*: the same at 1, 10, 100 and 1,000, in shorter windows; the line of dashes is what there is
   when nobody stands.

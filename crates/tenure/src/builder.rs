@@ -14,8 +14,8 @@ use crate::{
     error::{ElectionError, SettingsError},
     lock::{
         asked_json::{PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
-        lease_json::WRITE_ANNOTATION,
         life_json::OWNER_ANNOTATION,
+        written::WRITE_ANNOTATION,
     },
     names,
     process::{SharedProcesses, SystemProcesses},

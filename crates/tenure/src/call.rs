@@ -16,7 +16,7 @@ use serde_json::Value;
 use tenure_core::Outcome;
 
 pub(crate) use self::resource::{
-    Api, CONFIG_MAPS, CRDS, EVENTS, LEADER_LOCKS, LEASES, Resource, get_path,
+    Api, Ask, CONFIG_MAPS, CRDS, EVENTS, LEADER_LOCKS, LEASES, Resource, get_path,
 };
 use crate::{object, rbac::MissingRight, wire::Wire};
 
@@ -25,36 +25,32 @@ mod resource;
 /// The longest answer that is read. An object has at most about 1.5 MiB in etcd.
 const LONGEST_ANSWER: usize = 4 << 20;
 
-/// Send `request` once and say what became of it, at the latest after `limit`. The limit covers
+/// Send what is asked once and say what became of it, at the latest after `limit`. The limit covers
 /// everything: connecting, credentials, headers and the last byte of the body (L16).
 ///
 /// # Cancel safety
 /// A call that is dropped may still be applied: its outcome is unknown (L6).
-pub(crate) async fn call(
-    wire: &Wire,
-    request: Request<Vec<u8>>,
-    limit: Duration,
-) -> Outcome<Value> {
-    call_for(wire, request, limit, tree).await
+pub(crate) async fn call(wire: &Wire, ask: Ask, limit: Duration) -> Outcome<Value> {
+    call_for(wire, ask, limit, tree).await
 }
 
 /// The same. `read` reads the object of an answer, and says `None` of what is no object of Kubernetes.
 pub(crate) async fn call_for<T>(
     wire: &Wire,
-    request: Request<Vec<u8>>,
+    ask: Ask,
     limit: Duration,
-    read: fn(&[u8]) -> Option<T>,
+    read: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Outcome<T> {
+    let Ask { request, about } = ask;
     let what = What::of(&request);
     let is_read = request.method() == Method::GET;
-    let asked = request.extensions().get::<Resource>().cloned();
     let mut stage = Stage::Sent;
     let answer = tokio::time::timeout(limit, send(wire, request, &mut stage)).await;
     match answer {
         Ok(Ok((status, body))) => Answer {
             what: &what,
             is_read,
-            asked: asked.as_ref(),
+            asked: about.as_ref(),
             status,
             body: &body,
         }
@@ -131,7 +127,7 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Rule L6.
-    fn outcome<T>(&self, read: fn(&[u8]) -> Option<T>) -> Outcome<T> {
+    fn outcome<T>(&self, read: impl FnOnce(&[u8]) -> Option<T>) -> Outcome<T> {
         if self.status.is_success() {
             return match read(self.body) {
                 Some(object) => Outcome::Done(object),

@@ -201,7 +201,7 @@ fn established(object: &Value) -> Result<(), String> {
 
 /// Whether the group's discovery shows it: from then on requests find it.
 async fn is_served(client: &Client) -> bool {
-    let discovery = call::get_path(&LEADER_LOCKS.root());
+    let discovery = call::get_path(&LEADER_LOCKS.root()).into();
     match call::call(&Wire::over(client.clone()), discovery, CALL_LIMIT).await {
         Outcome::Done(list) => list["resources"]
             .as_array()

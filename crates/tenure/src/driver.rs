@@ -33,7 +33,7 @@ pub(crate) struct Driver<L: Lock> {
     lock: L,
     warmth: Warmth,
     before_turn: BeforeTurn,
-    warming: UnderWay<()>,
+    warming: UnderWay<(), ()>,
     elector: L::Elector,
     orders: Arriving,
     /// For the leaderships that are handed out. Weak: the election ends with its last handle.
@@ -45,7 +45,7 @@ pub(crate) struct Driver<L: Lock> {
     release_on_drop: bool,
     grace: Duration,
     waiting: VecDeque<oneshot::Sender<Leadership>>,
-    calls: UnderWay<(CallId, ReplyOf<L>)>,
+    calls: UnderWay<CallId, ReplyOf<L>>,
     term: Option<Arc<Term>>,
     /// Terms whose leadership was given back, until the core says what became of the lock.
     ending: Option<Arc<Term>>,
@@ -136,7 +136,7 @@ impl<L: Lock> Driver<L> {
                     Some(Event::Answer { id, outcome })
                 }
                 Some(watched) = watch.next() => self.watched(watched),
-                () = self.warming.next(), if !self.warming.is_empty() => None,
+                ((), ()) = self.warming.next(), if !self.warming.is_empty() => None,
             };
             if let Some(event) = event {
                 self.feed(event);
@@ -157,11 +157,11 @@ impl<L: Lock> Driver<L> {
     fn keep_warm(&mut self) {
         let now = self.candidacy.clock.mono();
         if let Some(question) = self.warmth.ask(now) {
-            self.warming.push(Box::pin(question));
+            self.warming.push((), Box::pin(question));
         }
         let turn = self.elector.turn();
         if let Some(question) = self.before_turn.ask(&self.warmth, turn, now) {
-            self.warming.push(Box::pin(question));
+            self.warming.push((), Box::pin(question));
         }
     }
 
@@ -190,7 +190,7 @@ impl<L: Lock> Driver<L> {
                 Action::Call { id, request } => {
                     self.warmth.used(mono);
                     let call = self.lock.call(request);
-                    self.calls.push(Box::pin(async move { (id, call.await) }));
+                    self.calls.push(id, call);
                 }
                 Action::Notify(notice) => self.notify(notice, mono),
             }

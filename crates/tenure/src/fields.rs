@@ -114,9 +114,7 @@ impl<'a> Fields<'a> {
 
     /// Put this string there.
     pub(crate) fn set_string(&mut self, name: impl Into<Cow<'static, str>>, text: &str) {
-        let mut json = String::with_capacity(text.len() + text.len() / 4 + 2);
-        quote(text, &mut json);
-        self.set(name, json);
+        self.set(name, quoted(text));
     }
 
     /// Whether it was there.
@@ -124,6 +122,13 @@ impl<'a> Fields<'a> {
         let before = self.0.len();
         self.0.retain(|(n, _)| n != name);
         self.0.len() < before
+    }
+
+    /// Write that field behind all others.
+    pub(crate) fn move_last(&mut self, name: &str) {
+        if let Some(at) = self.at(name) {
+            self.0[at..].rotate_left(1);
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
@@ -203,17 +208,30 @@ impl Node<'_> {
     }
 }
 
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + text.len() / 4 + 2);
+    quote(text, &mut json);
+    json
+}
+
 /// Append `text` as a JSON string.
-fn quote(text: &str, json: &mut String) {
-    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
-        json.push('"');
-        json.push_str(text);
-        json.push('"');
-    } else {
+pub(crate) fn quote(text: &str, json: &mut String) {
+    if text.bytes().any(|byte| byte < b' ') {
         // Text is always JSON once it is quoted.
         json.push_str(&serde_json::to_string(text).unwrap_or_default());
+        return;
     }
+    json.push('"');
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) {
+        let (plain, escaped) = rest.split_at(at);
+        let (escaped, behind) = escaped.split_at(1);
+        json.extend([plain, "\\", escaped]);
+        rest = behind;
+    }
+    json.push_str(rest);
+    json.push('"');
 }
 
 fn read(json: &str, shape: Shape) -> Option<Fields<'_>> {

@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use super::{CALL_LIMIT, PodRef, Text, pod_reference, until_after};
 use crate::{
     call::{self, EVENTS, Resource},
-    lock::lease_json::format_time,
+    lock::written::format_time,
     object,
     wire::Wire,
 };

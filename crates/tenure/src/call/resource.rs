@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use http::{Method, Request, header};
+use http::{Method, Request, Uri, header};
 use serde_json::{Value, json};
 use tenure_core::Version;
 
@@ -24,10 +24,27 @@ struct Names {
     api: Api,
     namespace: Option<String>,
     name: String,
-    /// Its own path.
-    path: String,
-    /// How much of it is the path of all objects of this kind in this namespace.
+    /// Its own path, and the query that a write of it has.
+    uri: Uri,
+    /// How much of the path is that of all objects of this kind in this namespace.
     collection: usize,
+}
+
+/// A request, and what it is about: its answer is judged by that.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) request: Request<Vec<u8>>,
+    /// Nothing where it is no object.
+    pub(crate) about: Option<Resource>,
+}
+
+impl From<Request<Vec<u8>>> for Ask {
+    fn from(request: Request<Vec<u8>>) -> Self {
+        Self {
+            request,
+            about: None,
+        }
+    }
 }
 
 /// A kind of object, as its paths spell it.
@@ -115,7 +132,7 @@ impl Resource {
             api,
             namespace: namespace.map(ToOwned::to_owned),
             name: name.to_owned(),
-            path: format!("{collection}/{}", segment(name)),
+            uri: uri(&written(&format!("{collection}/{}", segment(name)))),
             collection: collection.len(),
         }))
     }
@@ -151,50 +168,47 @@ impl Resource {
 
     /// The path of all objects of this kind in this namespace: to list and to watch.
     pub(crate) fn collection(&self) -> &str {
-        &self.0.path[..self.0.collection]
+        self.path().get(..self.0.collection).unwrap_or_default()
     }
 
     /// The path of this object.
     pub(crate) fn path(&self) -> &str {
-        &self.0.path
+        self.0.uri.path()
     }
 
     /// A quorum read.
-    pub(crate) fn get(&self) -> Request<Vec<u8>> {
-        self.request(Method::GET, self.path(), String::new())
+    pub(crate) fn get(&self) -> Ask {
+        self.request(Method::GET, uri(self.path()), String::new())
     }
 
     /// A create. Its precondition is that there is no such object.
-    pub(crate) fn create(&self, json: String) -> Request<Vec<u8>> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.collection());
-        self.request(Method::POST, &path, json)
+    pub(crate) fn create(&self, json: String) -> Ask {
+        self.request(Method::POST, uri(&written(self.collection())), json)
     }
 
     /// A replace. Its precondition is the uid and resourceVersion that stand in it (L5).
-    pub(crate) fn replace(&self, json: String) -> Request<Vec<u8>> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
-        self.request(Method::PUT, &path, json)
+    pub(crate) fn replace(&self, json: String) -> Ask {
+        self.request(Method::PUT, self.0.uri.clone(), json)
     }
 
     /// A merge patch. Its preconditions are those that stand in `patch`.
-    pub(crate) fn patch(&self, patch: &Value) -> Request<Vec<u8>> {
-        let path = format!("{}?fieldManager={FIELD_MANAGER}", self.path());
-        let mut request = self.request(Method::PATCH, &path, object::text(patch));
-        request.headers_mut().insert(
+    pub(crate) fn patch(&self, patch: &Value) -> Ask {
+        let mut ask = self.request(Method::PATCH, self.0.uri.clone(), object::text(patch));
+        ask.request.headers_mut().insert(
             header::CONTENT_TYPE,
             header::HeaderValue::from_static("application/merge-patch+json"),
         );
-        request
+        ask
     }
 
     /// A list of this kind of object in this namespace, by a query that is escaped already.
-    pub(crate) fn list(&self, query: &str) -> Request<Vec<u8>> {
+    pub(crate) fn list(&self, query: &str) -> Ask {
         let path = format!("{}?{query}", self.collection());
-        self.request(Method::GET, &path, String::new())
+        self.request(Method::GET, uri(&path), String::new())
     }
 
     /// A delete of exactly this state (F5).
-    pub(crate) fn delete(&self, version: &Version) -> Request<Vec<u8>> {
+    pub(crate) fn delete(&self, version: &Version) -> Ask {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -204,28 +218,37 @@ impl Resource {
                 "resourceVersion": version.resource_version.as_str(),
             },
         });
-        self.request(Method::DELETE, self.path(), object::text(&options))
+        self.request(Method::DELETE, uri(self.path()), object::text(&options))
     }
 
-    fn request(&self, method: Method, path: &str, body: String) -> Request<Vec<u8>> {
-        let mut request = plain(method, path, body.into_bytes());
-        // For judging the answer.
-        request.extensions_mut().insert(self.clone());
-        request
+    fn request(&self, method: Method, uri: Uri, body: String) -> Ask {
+        Ask {
+            request: plain(method, uri, body.into_bytes()),
+            about: Some(self.clone()),
+        }
     }
 }
 
 /// A read of a path that is no object's, such as a group's discovery document.
 pub(crate) fn get_path(path: &str) -> Request<Vec<u8>> {
-    plain(Method::GET, path, Vec::new())
+    plain(Method::GET, uri(path), Vec::new())
 }
 
-fn plain(method: Method, path: &str, body: Vec<u8>) -> Request<Vec<u8>> {
+/// Where what is written tells who writes it.
+fn written(path: &str) -> String {
+    format!("{path}?fieldManager={FIELD_MANAGER}")
+}
+
+fn uri(path: &str) -> Uri {
+    // Segments are escaped, so the path parses; the root would be answered with no object.
+    path.parse().unwrap_or_default()
+}
+
+fn plain(method: Method, uri: Uri, body: Vec<u8>) -> Request<Vec<u8>> {
     let has_body = !body.is_empty();
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    // Segments are escaped, so the path parses; the root would be answered with no object.
-    *request.uri_mut() = path.parse().unwrap_or_default();
+    *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(
         header::ACCEPT,
@@ -265,29 +288,33 @@ mod tests {
     fn requests_name_their_objects_and_preconditions() {
         let lease = Resource::lease("shop", "a b/c");
         assert_eq!(
-            lease.get().uri(),
+            lease.get().request.uri(),
             "/apis/coordination.k8s.io/v1/namespaces/shop/leases/a%20b%2Fc"
         );
-        assert_eq!(lease.get().method(), Method::GET);
+        assert_eq!(lease.get().request.method(), Method::GET);
         assert!(
-            lease.get().uri().query().is_none(),
+            lease.get().request.uri().query().is_none(),
             "a quorum read has no resourceVersion"
         );
         let map = Resource::config_map("shop", "x");
-        let create = map.create("{}".to_owned());
+        let create = map.create("{}".to_owned()).request;
         assert_eq!(
             create.uri(),
             "/api/v1/namespaces/shop/configmaps?fieldManager=tenure"
         );
         assert_eq!(create.method(), Method::POST);
         assert_eq!(create.headers()["content-type"], "application/json");
-        let replace = Resource::leader_lock("shop", "x").replace("{}".to_owned());
+        let replace = Resource::leader_lock("shop", "x")
+            .replace("{}".to_owned())
+            .request;
         assert_eq!(
             replace.uri(),
             "/apis/coralogix.com/v1/namespaces/shop/leaderlocks/x?fieldManager=tenure"
         );
         assert_eq!(replace.method(), Method::PUT);
-        let delete = Resource::pod("shop", "x").delete(&Version::new("u", "7"));
+        let delete = Resource::pod("shop", "x")
+            .delete(&Version::new("u", "7"))
+            .request;
         assert_eq!(delete.method(), Method::DELETE);
         let body: Value = serde_json::from_slice(delete.body()).unwrap();
         assert_eq!(
@@ -296,7 +323,7 @@ mod tests {
         );
         let crd = Resource::new(CRDS, None, "x");
         assert_eq!(
-            crd.get().uri(),
+            crd.get().request.uri(),
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x"
         );
     }

@@ -5,16 +5,18 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture, stream::BoxStream};
 use tenure_core::{
     Outcome, ResourceVersion, Sight, Uid, Version,
-    lease::{LeaseElector, LeaseWrite, Observed, Request},
+    lease::{LeaseElector, Observed, Request},
 };
 
 use super::{
     Lock, Reply, ReplyOf, Sent, Watched,
     gate::{Claim, Gate},
     hub::{Hub, Inbox},
+    kept::Kept,
     lease_json::{self, Extras, Lease, Read},
     memory::{Memory, version_of},
     watch,
+    written::Written,
 };
 use crate::{
     call::{self, Resource},
@@ -27,7 +29,7 @@ pub(crate) struct LeaseLock {
     resource: Resource,
     limit: Duration,
     extras: Arc<Extras>,
-    memory: Memory,
+    memory: Memory<Kept>,
     shared: Option<Shared>,
     inbox: Inbox,
     claim: Claim,
@@ -80,7 +82,7 @@ impl LeaseLock {
         observed
     }
 
-    fn create(&self, write: &LeaseWrite) -> String {
+    fn create(&self, write: &Written) -> String {
         lease_json::create(
             self.resource.name(),
             self.resource.namespace(),
@@ -95,13 +97,18 @@ impl Lock for LeaseLock {
     type Object = Answered;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
-        let (json, over) = match request {
-            Request::Read => (None, None),
-            Request::Create(write) => (Some(self.create(&write)), None),
+        let (written, json, over) = match request {
+            Request::Read => (None, None, None),
+            Request::Create(write) => {
+                let written = Box::new(Written::new(write));
+                let json = self.create(&written);
+                (Some(written), Some(json), None)
+            }
             Request::Replace { base, write } => match self.memory.recall(&base) {
                 Some(kept) => {
-                    let json = lease_json::replace(kept, &base, &write, &self.extras);
-                    (Some(json), Some(base))
+                    let written = Box::new(Written::new(write));
+                    let json = lease_json::replace(kept, &base, &written, &self.extras);
+                    (Some(written), Some(json), Some(base))
                 }
                 // Not sent, and the core reads again.
                 None => return std::future::ready(Outcome::Conflict).boxed(),
@@ -119,7 +126,8 @@ impl Lock for LeaseLock {
                     (Some(json), None) => resource.create(json),
                     (Some(json), Some(_)) => resource.replace(json),
                 };
-                call::call_for(&wire, request, left, lease_json::read).boxed()
+                let read = move |body: &[u8]| lease_json::read_answer(body, written.as_deref());
+                call::call_for(&wire, request, left, read).boxed()
             };
             let outcome = match gate {
                 None => call(limit).await,

@@ -1,18 +1,19 @@
 //! A Lease as JSON: read with tolerance for whatever stands there (L20), written without losing
 //! what others put there (L5).
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenure_core::{
-    MicroTime, Nonce, Version,
-    lease::{LeaseWrite, Observed, Spec, WriteMark},
+    Version,
+    lease::{Observed, Spec},
 };
 
 use super::{
     asked_json::{self, PAUSED_ANNOTATION, STEP_DOWN_ANNOTATION},
+    kept::Kept,
     memory::object_at,
+    written::{OURS, WRITE_ANNOTATION, Written, parse_time, read_mark},
 };
 use crate::{
     call::is_failure,
@@ -20,11 +21,8 @@ use crate::{
     object::MANAGED_FIELDS,
 };
 
-/// The annotation that every write of ours carries.
-pub(crate) const WRITE_ANNOTATION: &str = "tenure.dev/write";
-
 /// What is looked into, and the one field that is as long as the rest together and that nobody here reads.
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     objects: &[
         (
             "metadata",
@@ -38,38 +36,13 @@ const SHAPE: Shape = Shape {
     left_out: &[],
 };
 
-const OURS: [&str; 5] = [
-    "holderIdentity",
-    "leaseDurationSeconds",
-    "acquireTime",
-    "renewTime",
-    "leaseTransitions",
-];
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MarkJson<'a> {
-    #[serde(borrow)]
-    process: Cow<'a, str>,
-    write: u64,
-    #[serde(borrow)]
-    holder: Cow<'a, str>,
-    duration_seconds: u32,
-    renew_time: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    released: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    successor: Option<Cow<'a, str>>,
-}
-
 /// A Lease that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lease {
     /// What it says.
     pub(crate) observed: Observed,
-    /// What a write over it has to keep: all of it but what each write puts there anew, and
-    /// `metadata.managedFields`, without which the server's record stays as it is.
-    pub(crate) kept: Box<str>,
+    /// What a write over it has to keep.
+    pub(crate) kept: Kept,
 }
 
 /// What an object is.
@@ -80,42 +53,36 @@ pub(crate) enum Read {
     Stateless,
 }
 
-/// Read an answer. `None` of what is no object of Kubernetes, or says that something has failed.
+/// Read an event's object, or the answer to a read. `None` of what is no object of Kubernetes, or says that
+/// something has failed.
 pub(crate) fn read(body: &[u8]) -> Option<Read> {
-    let mut object = Fields::shaped(std::str::from_utf8(body).ok()?, SHAPE)?;
+    read_answer(body, None)
+}
+
+/// The same of the answer to what was written.
+pub(crate) fn read_answer(body: &[u8], written: Option<&Written>) -> Option<Read> {
+    let object = Fields::shaped(std::str::from_utf8(body).ok()?, SHAPE)?;
     if is_failure(
         object.string("kind").as_deref(),
         object.string("status").as_deref(),
     ) {
         return None;
     }
-    let observed = observed(&object.object("metadata"), &object.object("spec"));
+    let observed = observed(&object.object("metadata"), &object.object("spec"), written);
     Some(match observed {
-        Some(observed) => {
-            leave_out_what_is_written(&mut object);
-            Read::Lease(Box::new(Lease {
-                observed,
-                kept: object.text().into(),
-            }))
-        }
+        Some(observed) => Read::Lease(Box::new(Lease {
+            observed,
+            kept: Kept::of(object),
+        })),
         None => Read::Stateless,
     })
 }
 
-/// What [`replace`] puts there, whatever stood there before.
-fn leave_out_what_is_written(object: &mut Fields<'_>) {
-    let metadata = object.object_mut("metadata");
-    for name in ["uid", "resourceVersion"] {
-        metadata.remove(name);
-    }
-    metadata.object_mut("annotations").remove(WRITE_ANNOTATION);
-    let spec = object.object_mut("spec");
-    for name in OURS {
-        spec.remove(name);
-    }
-}
-
-fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
+fn observed(
+    metadata: &Fields<'_>,
+    spec: &Fields<'_>,
+    written: Option<&Written>,
+) -> Option<Observed> {
     let version = version_in(metadata)?;
     let annotations = metadata.object("annotations");
     let annotation = |name: &str| -> Option<Value> {
@@ -125,11 +92,20 @@ fn observed(metadata: &Fields<'_>, spec: &Fields<'_>) -> Option<Observed> {
     };
     Some(Observed {
         version,
-        spec: self::spec(spec),
-        mark: annotations
-            .string(WRITE_ANNOTATION)
-            .as_deref()
-            .and_then(mark),
+        spec: match written.and_then(|written| written.spec_in(spec)) {
+            Some(written) => Spec {
+                foreign: foreign(spec),
+                ..written.clone()
+            },
+            None => self::spec(spec),
+        },
+        mark: match written.and_then(|written| written.mark_in(&annotations)) {
+            Some(written) => Some(written.clone()),
+            None => annotations
+                .string(WRITE_ANNOTATION)
+                .as_deref()
+                .and_then(read_mark),
+        },
         step_down: annotation(STEP_DOWN_ANNOTATION)
             .and_then(|asked| asked_json::step_down(&asked))
             .map(Box::new),
@@ -145,32 +121,21 @@ fn version_in(metadata: &Fields<'_>) -> Option<Version> {
 }
 
 /// A new Lease object, as JSON.
-pub(crate) fn create(name: &str, namespace: &str, write: &LeaseWrite, extras: &Extras) -> String {
+pub(crate) fn create(name: &str, namespace: &str, write: &Written, extras: &Extras) -> String {
     let mut object = Fields::default();
     object.set_string("apiVersion", "coordination.k8s.io/v1");
     object.set_string("kind", "Lease");
     let metadata = object.object_mut("metadata");
     metadata.set_string("name", name);
     metadata.set_string("namespace", namespace);
-    describe(metadata, write, extras);
-    fill(object.object_mut("spec"), &write.spec);
-    object.text()
+    let kept = Kept::of(object);
+    kept.described(extras, write.acquires()).with(write, None)
 }
 
 /// What was [kept](Lease::kept) of the Lease of that version, with `write` in it, as JSON.
-pub(crate) fn replace(
-    kept: &str,
-    version: &Version,
-    write: &LeaseWrite,
-    extras: &Extras,
-) -> String {
-    let mut object = Fields::shaped(kept, SHAPE).unwrap_or_default();
-    let metadata = object.object_mut("metadata");
-    metadata.set_string("uid", version.uid.as_str());
-    metadata.set_string("resourceVersion", version.resource_version.as_str());
-    describe(metadata, write, extras);
-    fill(object.object_mut("spec"), &write.spec);
-    object.text()
+pub(crate) fn replace(kept: &Kept, version: &Version, write: &Written, extras: &Extras) -> String {
+    kept.described(extras, write.acquires())
+        .with(write, Some(version))
 }
 
 /// Labels and annotations that somebody wants on the lock.
@@ -181,6 +146,10 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
+    pub(super) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
+
     pub(crate) fn put(&self, object: &mut Value) {
         let metadata = Value::Object(std::mem::take(object_at(object, "metadata")));
         let mut metadata = metadata;
@@ -194,56 +163,6 @@ impl Extras {
         }
         if let Value::Object(metadata) = metadata {
             *object_at(object, "metadata") = metadata;
-        }
-    }
-}
-
-fn describe(metadata: &mut Fields<'_>, write: &LeaseWrite, extras: &Extras) {
-    if !extras.labels.is_empty() {
-        let labels = metadata.object_mut("labels");
-        for (name, value) in &extras.labels {
-            labels.set_string(name.clone(), value);
-        }
-    }
-    let m = &write.mark;
-    let mark = MarkJson {
-        process: m.nonce.as_str().into(),
-        write: m.counter,
-        holder: (*m.holder).into(),
-        duration_seconds: m.duration_seconds,
-        renew_time: format_time(m.renew_time),
-        released: m.released,
-        successor: m.successor.as_deref().map(Into::into),
-    };
-    let mark = serde_json::to_string(&mark).unwrap_or_default();
-    let annotations = metadata.object_mut("annotations");
-    for (name, value) in &extras.annotations {
-        annotations.set_string(name.clone(), value);
-    }
-    annotations.set_string(WRITE_ANNOTATION, &mark);
-    if write.acquires {
-        annotations.remove(STEP_DOWN_ANNOTATION);
-    }
-}
-
-fn fill(fields: &mut Fields<'_>, spec: &Spec) {
-    if let Some(holder) = &spec.holder {
-        fields.set_string("holderIdentity", holder);
-    }
-    for (name, number) in [
-        ("leaseDurationSeconds", spec.duration_seconds),
-        ("leaseTransitions", spec.transitions),
-    ] {
-        if let Some(number) = number {
-            fields.set(name, number.to_string());
-        }
-    }
-    for (name, time) in [
-        ("acquireTime", spec.acquire_time),
-        ("renewTime", spec.renew_time),
-    ] {
-        if let Some(time) = time {
-            fields.set_string(name, &format_time(time));
         }
     }
 }
@@ -274,35 +193,13 @@ fn foreign(fields: &Fields<'_>) -> Option<Arc<str>> {
     (!foreign.is_empty()).then(|| Value::Object(foreign).to_string().into())
 }
 
-fn mark(text: &str) -> Option<WriteMark> {
-    let mark: MarkJson<'_> = serde_json::from_str(text).ok()?;
-    Some(WriteMark {
-        nonce: Nonce::new(mark.process),
-        counter: mark.write,
-        holder: mark.holder.into(),
-        duration_seconds: mark.duration_seconds,
-        renew_time: parse_time(&mark.renew_time)?,
-        released: mark.released,
-        successor: mark.successor.map(Into::into),
-    })
-}
-
-/// RFC 3339 with exactly six digits, as `MicroTime` has it.
-pub(crate) fn format_time(time: MicroTime) -> String {
-    match jiff::Timestamp::from_microsecond(time.as_micros()) {
-        Ok(timestamp) => format!("{timestamp:.6}"),
-        Err(_) => "1970-01-01T00:00:00.000000Z".to_owned(),
-    }
-}
-
-fn parse_time(text: &str) -> Option<MicroTime> {
-    let timestamp: jiff::Timestamp = text.parse().ok()?;
-    Some(MicroTime::from_micros(timestamp.as_microsecond()))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tenure_core::{
+        MicroTime, Nonce,
+        lease::{LeaseWrite, WriteMark},
+    };
 
     use super::*;
 
@@ -357,35 +254,21 @@ mod tests {
         tree(&replace(
             &kept,
             &observed.version,
-            write,
+            &Written::new(write.clone()),
             &Extras::default(),
         ))
+    }
+
+    fn created(write: &LeaseWrite) -> Value {
+        let written = Written::new(write.clone());
+        tree(&create("l", "ns", &written, &Extras::default()))
     }
 
     #[test]
     fn what_is_written_is_read_back_whole() {
         for released in [false, true] {
-            let created = create("l", "ns", &write(released), &Extras::default());
-            let object = stored(tree(&created));
+            let object = stored(created(&write(released)));
             assert!(lease(&object).observed.is(&write(released)), "{object}");
-        }
-    }
-
-    #[test]
-    fn times_have_six_digits_and_are_read_with_0_6_or_9() {
-        assert_eq!(
-            format_time(MicroTime::from_micros(1_700_000_000_000_000)),
-            "2023-11-14T22:13:20.000000Z"
-        );
-        for text in [
-            "2023-11-14T22:13:20Z",
-            "2023-11-14T22:13:20.000000Z",
-            "2023-11-14T22:13:20.000000000Z",
-        ] {
-            assert_eq!(
-                parse_time(text),
-                Some(MicroTime::from_micros(1_700_000_000_000_000))
-            );
         }
     }
 
@@ -413,14 +296,82 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_to_a_write_is_read_as_anything_else_is() {
+        let whole = LeaseWrite {
+            mark: WriteMark {
+                successor: Some("a \"b\\c\"".into()),
+                ..write(true).mark
+            },
+            ..write(true)
+        };
+        let mut bare = write(false);
+        bare.spec = Spec {
+            holder: None,
+            duration_seconds: None,
+            acquire_time: None,
+            ..bare.spec
+        };
+        let mut timeless = write(false);
+        timeless.mark.renew_time = MicroTime::from_micros(i64::MAX);
+        timeless.spec.acquire_time = Some(timeless.mark.renew_time);
+        for write in [whole, bare, timeless] {
+            let same = stored(created(&write));
+            let mut answers = vec![same.clone()];
+            for edit in [
+                json!({"spec": {"holderIdentity": "another"}}),
+                json!({"spec": {"renewTime": "2023-11-14T22:13:20Z"}}),
+                json!({"spec": {"leaseDurationSeconds": null, "strategy": "s"}}),
+                json!({"spec": {"leaseTransitions": 4, "zzz": {"a": 1}}}),
+                json!({"spec": null}),
+                json!({"metadata": {"annotations": {WRITE_ANNOTATION: "{}", "theirs": "x"}}}),
+                json!({"metadata": {"annotations": null}}),
+                json!({"metadata": {"resourceVersion": ""}}),
+            ] {
+                let mut edited = same.clone();
+                merge(&mut edited, edit);
+                answers.push(edited);
+            }
+            let known = write.mark.renew_time != MicroTime::from_micros(i64::MAX);
+            let written = Written::new(write);
+            let text = same.to_string();
+            let fields = Fields::shaped(&text, SHAPE).unwrap();
+            let metadata = fields.object("metadata");
+            assert_eq!(
+                written.mark_in(&metadata.object("annotations")).is_some(),
+                known,
+                "{text}"
+            );
+            let spec = fields.object("spec");
+            assert_eq!(written.spec_in(&spec).is_some(), known, "{text}");
+            for answer in answers {
+                let text = answer.to_string();
+                for text in [text.replace(":\"me\"", ":\"\\u006de\""), text] {
+                    let read = read(text.as_bytes());
+                    assert_eq!(read_answer(text.as_bytes(), Some(&written)), read, "{text}");
+                }
+            }
+        }
+    }
+
+    fn merge(into: &mut Value, edit: Value) {
+        match (into, edit) {
+            (Value::Object(into), Value::Object(edit)) => {
+                for (name, value) in edit {
+                    merge(into.entry(name).or_insert(Value::Null), value);
+                }
+            }
+            (into, edit) => *into = edit,
+        }
+    }
+
+    #[test]
     fn what_each_write_puts_there_is_not_kept() {
-        let created = create("l", "ns", &write(true), &Extras::default());
-        let kept = lease(&stored(tree(&created))).kept;
+        let kept = lease(&stored(created(&write(true)))).kept;
         let left = json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": "l", "namespace": "ns", "annotations": {}}, "spec": {},
         });
-        assert_eq!(tree(&kept), left);
+        assert_eq!(tree(&kept.whole()), left);
     }
 
     #[test]
@@ -438,10 +389,12 @@ mod tests {
         );
         assert_eq!(one.observed, other.observed);
         assert_ne!(one.observed, lease("[2]").observed);
-        assert!(!one.kept.contains("managedFields"), "{}", one.kept);
+        let kept = one.kept.whole();
+        assert!(!kept.contains("managedFields"), "{kept}");
         let odd = lease("1e999");
         assert!(odd.observed.spec.foreign.is_some());
-        assert!(odd.kept.contains("1e999"), "it goes back as it came");
+        let kept = odd.kept.whole();
+        assert!(kept.contains("1e999"), "it goes back as it came");
     }
 
     #[test]
@@ -465,6 +418,31 @@ mod tests {
             assert_eq!(left.step_down.is_none(), acquires);
             assert!(left.paused.is_some() && left.is(&put));
             assert_eq!(after["metadata"]["annotations"]["theirs"], "x");
+        }
+    }
+
+    #[test]
+    fn labels_and_annotations_that_somebody_wants_are_put_among_those_of_others() {
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let extras = Extras {
+            labels: pair("team", "shop"),
+            annotations: pair("theirs", "mine"),
+        };
+        let written = Written::new(write(false));
+        for labels in [json!({"a": "b", "team": "x"}), json!(null), json!("odd")] {
+            let base = stored(json!({
+                "metadata": {"labels": labels, "annotations": {"theirs": "x", "other": "y"}},
+            }));
+            let Lease { observed, kept } = lease(&base);
+            let after = tree(&replace(&kept, &observed.version, &written, &extras));
+            assert_eq!(after["metadata"]["labels"]["team"], "shop");
+            assert_eq!(
+                after["metadata"]["labels"]["a"],
+                base["metadata"]["labels"]["a"]
+            );
+            assert_eq!(after["metadata"]["annotations"]["theirs"], "mine");
+            assert_eq!(after["metadata"]["annotations"]["other"], "y");
+            assert!(lease(&after).observed.is(&write(false)));
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     pod_json, watch,
 };
 use crate::{
-    call::{self, Resource},
+    call::{self, Ask, Resource},
     object,
     process::{self, Fate, Processes, SharedProcesses},
     wire::Wire,
@@ -29,7 +29,7 @@ pub(crate) struct LifeLock {
     resource: Resource,
     limit: Duration,
     extras: Arc<Extras>,
-    memory: Memory,
+    memory: Memory<Box<str>>,
     processes: SharedProcesses,
 }
 
@@ -75,9 +75,9 @@ impl LifeLock {
         )
     }
 
-    fn send(&self, request: http::Request<Vec<u8>>) -> BoxFuture<'static, Outcome<Value>> {
+    fn send(&self, ask: Ask) -> BoxFuture<'static, Outcome<Value>> {
         let (wire, limit) = (self.wire.clone(), self.limit);
-        async move { call::call(&wire, request, limit).await }.boxed()
+        async move { call::call(&wire, ask, limit).await }.boxed()
     }
 }
 

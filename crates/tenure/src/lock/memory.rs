@@ -1,4 +1,4 @@
-//! The objects that the core was last shown, as text: what it replaces must be sent back with every
+//! The objects that the core was last shown: what it replaces must be sent back with every
 //! field of others in it (L5).
 
 use std::collections::VecDeque;
@@ -9,23 +9,29 @@ use tenure_core::{Uid, Version};
 use crate::object;
 
 /// The last few states of one object.
-#[derive(Debug, Default)]
-pub(super) struct Memory(VecDeque<State>);
+#[derive(Debug)]
+pub(super) struct Memory<K>(VecDeque<State<K>>);
 
 #[derive(Debug)]
-struct State {
+struct State<K> {
     version: Version,
     /// All that a replace has to send back.
-    kept: Box<str>,
+    kept: K,
 }
 
 /// The core replaces the newest state it was shown, or its own last write; a few between the two
 /// may be other people's.
 const REMEMBERED: usize = 16;
 
-impl Memory {
+impl<K> Default for Memory<K> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<K> Memory<K> {
     /// The object of that version, if it is not known yet.
-    pub(super) fn remember(&mut self, version: &Version, kept: impl FnOnce() -> Box<str>) {
+    pub(super) fn remember(&mut self, version: &Version, kept: impl FnOnce() -> K) {
         if self.0.iter().any(|state| state.version == *version) {
             return;
         }
@@ -54,7 +60,7 @@ impl Memory {
 
     /// The state of that version, which is about to be replaced: nobody asks for an older one
     /// again.
-    pub(super) fn recall(&mut self, version: &Version) -> Option<&str> {
+    pub(super) fn recall(&mut self, version: &Version) -> Option<&K> {
         let at = self.0.iter().rposition(|state| state.version == *version)?;
         self.0.drain(..at);
         Some(&self.0.front()?.kept)

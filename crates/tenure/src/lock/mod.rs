@@ -6,6 +6,7 @@ mod events;
 pub(crate) mod gate;
 mod head;
 pub(crate) mod hub;
+mod kept;
 pub(crate) mod lease;
 pub(crate) mod lease_json;
 pub(crate) mod life;
@@ -13,6 +14,7 @@ pub(crate) mod life_json;
 mod memory;
 mod pod_json;
 mod watch;
+pub(crate) mod written;
 
 use events::Sent;
 pub(crate) use pod_json::bare_id;
