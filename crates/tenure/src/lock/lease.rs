@@ -97,18 +97,18 @@ impl Lock for LeaseLock {
     type Object = Answered;
 
     fn call(&mut self, request: Request) -> BoxFuture<'static, ReplyOf<Self>> {
-        let (written, json, over) = match request {
-            Request::Read => (None, None, None),
+        let (sent, over) = match request {
+            Request::Read => (None, None),
             Request::Create(write) => {
                 let written = Box::new(Written::new(write));
                 let json = self.create(&written);
-                (Some(written), Some(json), None)
+                (Some((written, json)), None)
             }
             Request::Replace { base, write } => match self.memory.recall(&base) {
                 Some(kept) => {
                     let written = Box::new(Written::new(write));
                     let json = lease_json::replace(kept, &base, &written, &self.extras);
-                    (Some(written), Some(json), Some(base))
+                    (Some((written, json)), Some(base))
                 }
                 // Not sent, and the core reads again.
                 None => return std::future::ready(Outcome::Conflict).boxed(),
@@ -117,10 +117,11 @@ impl Lock for LeaseLock {
         let (wire, resource, limit) = (self.wire.clone(), self.resource.clone(), self.limit);
         let shared = self.shared.as_ref();
         let gate = shared.map(|shared| (shared.gate.clone(), self.claim.lay()));
-        let write = json.is_some();
+        let write = sent.is_some();
         async move {
             // Whoever waits for a place has no request yet, and no room for its call.
             let call = |left| {
+                let (written, json) = sent.unzip();
                 let request = match (json, &over) {
                     (None, _) => resource.get(),
                     (Some(json), None) => resource.create(json),

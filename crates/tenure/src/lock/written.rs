@@ -60,14 +60,15 @@ impl Written {
         let (spec, mark) = (&write.spec, &write.mark);
         let renewed = format_time(mark.renew_time);
         let time = |time: MicroTime| {
-            if time == mark.renew_time {
-                Value::Time(Cow::Borrowed(&renewed))
+            // A renewal writes the one of its mark, and need not put it into words again.
+            Value::Text(if time == mark.renew_time {
+                Cow::Borrowed(&renewed)
             } else {
-                Value::Time(Cow::Owned(format_time(time)))
-            }
+                Cow::Owned(format_time(time))
+            })
         };
         let values = [
-            spec.holder.as_deref().map(Value::Name),
+            spec.holder.as_deref().map(|name| Value::Text(name.into())),
             spec.duration_seconds.map(Value::Number),
             spec.acquire_time.map(time),
             spec.renew_time.map(time),
@@ -132,17 +133,14 @@ impl Written {
 const ROOM: usize = 256;
 
 enum Value<'a> {
-    Name(&'a str),
+    Text(Cow<'a, str>),
     Number(i64),
-    /// As text that needs no escapes.
-    Time(Cow<'a, str>),
 }
 
 impl Value<'_> {
     fn put(&self, json: &mut String) {
         match self {
-            Self::Name(name) => quote(name, json),
-            Self::Time(time) => json.extend(["\"", &**time, "\""]),
+            Self::Text(text) => quote(text, json),
             Self::Number(number) => {
                 // Writing into a text does not fail.
                 let _ = write!(json, "{number}");
